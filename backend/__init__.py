@@ -1,0 +1,1 @@
+"""Rentals, deposits, billing, dispatch and settlement; HTTP and pages."""

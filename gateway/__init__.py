@@ -1,0 +1,1 @@
+"""The device side: what banks say becomes events; what the backend wishes reaches them."""
