@@ -60,7 +60,8 @@ class Reason(StrEnum):
     BAD_FIELD = "bad_field"
     RETAINED = "retained"
     IMPLAUSIBLE = "implausible"
-    UNKNOWN_BANK = "unknown_bank"
+    INTERNAL = "internal"
+    """Ours: it could not be stored. The message is kept for whoever mends it."""
 
 
 class ProtocolError(ValueError):

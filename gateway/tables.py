@@ -39,30 +39,35 @@ class BankShadow(SQLModel, table=True):
     __tablename__ = "bank_shadow"
 
     bank_id: str = Field(primary_key=True, max_length=32)
+    conn_boot: int = _big()
+    conn: int = _big()
+    """With ``conn_boot``: the newest connection that a birth or a will told of."""
     boot: int = _big()
     seq: int = _big()
-    conn: int = _big()
+    """With ``boot``: the newest state obeyed; -1 before the first."""
     up_ms: int = _big()
-    clock_bound: int = _big()
+    clock_bound: int | None = _big(default=None)
     """See ``shadow``: the tightest bound yet on when this boot began."""
     heard_at_ms: int = _big()
-    """When a valid message last came from the bank."""
+    """When a valid message last came from the bank; 0 before the first."""
+    state_at_ms: int = _big()
+    """When the newest state obeyed came."""
     will_at_ms: int | None = _big(default=None)
     """When the newest connection's Last Will came, unless the bank spoke since."""
     presence: str = Field(max_length=8)
-    battery: int
-    low: bool
-    lock: str = Field(max_length=8)
-    lock_ms: int = _big()
-    output: str = Field(max_length=3)
-    output_ms: int = _big()
-    plugged: bool
-    plugged_ms: int = _big()
-    sessions: int = _big()
-    on_s: int = _big()
-    energy_mwh: int = _big()
+    battery: int | None = None
+    """This and what follows it is null until the first state."""
+    lock: str | None = Field(default=None, max_length=8)
+    lock_ms: int | None = _big(default=None)
+    output: str | None = Field(default=None, max_length=3)
+    output_ms: int | None = _big(default=None)
+    plugged: bool | None = None
+    plugged_ms: int | None = _big(default=None)
+    sessions: int = _big(default=0)
+    on_s: int = _big(default=0)
+    energy_mwh: int = _big(default=0)
     last_command: str | None = Field(default=None, max_length=40)
-    faults: str = Field(sa_type=Text)
+    faults: str = Field(default="", sa_type=Text)
     """Sorted, one space between."""
     temp_c: float | None = None
     voltage_mv: int | None = None
@@ -78,7 +83,7 @@ class BankShadow(SQLModel, table=True):
     sampled_at_ms: int = _big()
     sampled_battery: int
     suspect: str | None = Field(default=None, sa_type=Text)
-    """A line that does not follow, while it is not yet believed: JSON of ``shadow.Suspect``."""
+    """A line that does not follow, while it is not yet believed: see ``shadow.Suspect``."""
 
 
 class DomainEvent(SQLModel, table=True):
