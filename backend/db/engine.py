@@ -1,0 +1,192 @@
+"""Engines and transactions.
+
+SQLite has one writer. A transaction that reads, decides and then writes must be that writer
+from its first read on, or two of them decide on the same past: hence ``BEGIN IMMEDIATE``.
+Readers begin deferred: they see one snapshot and wait for nobody. PostgreSQL gets its own
+defaults, and read-only transactions for readers.
+
+What must happen only once a change is durable (waking a stream, a sender) is announced with
+``tell`` inside the transaction and passed on after its commit. A wake-up that is lost costs
+latency only: everything that listens also polls.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlmodel import Session
+
+from backend.domain.errors import Refusal
+from backend.problems import StartError
+
+BUSY_TIMEOUT_MS = 10_000
+"""How long a writer waits for its turn at SQLite before the caller hears "busy"."""
+POOL_CONNECTIONS = 40
+POOL_TIMEOUT_S = 10
+_READ_ONLY = "lendwatt_read_only"
+_NEWS = "lendwatt_news"
+_KEEP = "lendwatt_keep"
+
+
+def make_engine(url: str) -> Engine:
+    """Open a database and see that it can be written.
+
+    Args:
+        url: ``sqlite:///file`` or ``postgresql://user@host/name``.
+
+    Raises:
+        StartError: it cannot be used; says why and what to do.
+    """
+    try:
+        parsed = make_url(url)
+    except ArgumentError as wrong:
+        msg = (
+            f"The database URL {url!r} cannot be read: set LENDWATT_DATABASE_URL to "
+            "sqlite:///path/to/file.db or postgresql://user@host/name."
+        )
+        raise StartError(msg) from wrong
+    engine = _sqlite(parsed) if parsed.get_backend_name() == "sqlite" else _server(parsed)
+    try:
+        with engine.begin():  # on SQLite this takes the write lock: a read-only file is found out
+            pass
+    except DBAPIError as wrong:
+        engine.dispose()
+        msg = (
+            f"The database {_plainly(parsed)} cannot be used ({wrong.orig}): check that it is "
+            "there and may be written, or set LENDWATT_DATABASE_URL to another."
+        )
+        raise StartError(msg) from wrong
+    return engine
+
+
+def _plainly(url: URL) -> str:
+    return url.render_as_string(hide_password=True)
+
+
+def _sqlite(url: URL) -> Engine:
+    if url.database in {None, "", ":memory:"}:
+        msg = "The database must be a file: set LENDWATT_DATABASE_URL to sqlite:///path/to/file.db."
+        raise StartError(msg)
+    folder = Path(str(url.database)).absolute().parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as wrong:
+        msg = (
+            f"The database's directory {folder} cannot be made ({wrong.strerror}): make it, or "
+            "set LENDWATT_DATABASE_URL to a place that can be written."
+        )
+        raise StartError(msg) from wrong
+    engine = create_engine(
+        url,
+        pool_size=POOL_CONNECTIONS,
+        max_overflow=0,
+        pool_timeout=POOL_TIMEOUT_S,
+        connect_args={"timeout": BUSY_TIMEOUT_MS / 1000},
+    )
+    event.listen(engine, "connect", _set_up_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _server(url: URL) -> Engine:
+    if url.drivername == "postgresql":
+        url = url.set(drivername="postgresql+psycopg")
+    try:
+        return create_engine(
+            url, pool_size=POOL_CONNECTIONS, max_overflow=0, pool_timeout=POOL_TIMEOUT_S
+        )
+    except ModuleNotFoundError as wrong:
+        msg = (
+            f"The database {_plainly(url)} needs the Python package {wrong.name}: install it, or "
+            "set LENDWATT_DATABASE_URL to sqlite:///path/to/file.db."
+        )
+        raise StartError(msg) from wrong
+
+
+def _set_up_sqlite(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # we say BEGIN ourselves, see _begin_sqlite
+    for pragma in (
+        "journal_mode=WAL",
+        f"busy_timeout={BUSY_TIMEOUT_MS}",
+        "foreign_keys=ON",
+        "synchronous=FULL",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    reads = connection.get_execution_options().get(_READ_ONLY, False)
+    connection.exec_driver_sql(f"PRAGMA query_only={'ON' if reads else 'OFF'}")
+    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+
+
+class Database:
+    """One database: its transactions, and who is told after a commit."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self._reader = engine.execution_options(
+            **{_READ_ONLY: True}, **({} if _is_sqlite(engine) else {"postgresql_readonly": True})
+        )
+        self._listeners: list[Callable[[frozenset[str]], None]] = []
+
+    def listen(self, listener: Callable[[frozenset[str]], None]) -> None:
+        """Call ``listener`` with the topics told in each transaction, after its commit.
+
+        It is called from the thread that committed, and must neither block nor raise.
+        """
+        self._listeners.append(listener)
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """Open a session that sees one snapshot and cannot write."""
+        with Session(self._reader, expire_on_commit=False) as session:
+            yield session
+
+    @contextmanager
+    def writing(self) -> Iterator[Session]:
+        """Open a session; commit at the end, or roll back if anything was raised.
+
+        A refusal for which ``keep_despite_refusal`` was called is committed, and raised on.
+        """
+        with Session(self.engine, expire_on_commit=False) as session:
+            try:
+                yield session
+            except Refusal:
+                if session.info.get(_KEEP):
+                    self._commit(session)
+                raise
+            self._commit(session)
+
+    def _commit(self, session: Session) -> None:
+        session.commit()
+        news = frozenset(session.info.pop(_NEWS, ()))
+        if news:
+            for listener in self._listeners:
+                listener(news)
+
+
+def _is_sqlite(engine: Engine) -> bool:
+    return engine.dialect.name == "sqlite"
+
+
+def tell(session: Session, topic: str) -> None:
+    """Say, once this transaction is durable, that there is news under this topic."""
+    session.info.setdefault(_NEWS, set()).add(topic)
+
+
+def keep_despite_refusal(session: Session) -> None:
+    """Let what was written so far stand although the answer will be a refusal.
+
+    For facts like "a wrong code was tried": counted in the database, then refused.
+    """
+    session.info[_KEEP] = True
+
+
+def is_kept(session: Session) -> bool:
+    """Tell whether ``keep_despite_refusal`` was called."""
+    return bool(session.info.get(_KEEP))
