@@ -7,7 +7,7 @@ UTC epoch milliseconds, names end in ``_ms``.
 
 from typing import Any, ClassVar
 
-from sqlalchemy import BigInteger, CheckConstraint, Index, LargeBinary, Text, text
+from sqlalchemy import BigInteger, CheckConstraint, Index, LargeBinary, Table, Text, text
 from sqlmodel import Field, SQLModel
 
 _OPEN = "status IN ('created', 'sent')"
@@ -201,3 +201,16 @@ class BankConfig(SQLModel, table=True):
     low_battery: int = 20
     min_output_battery: int = 10
     sent_at_ms: int | None = _big(default=None)
+
+
+def _table(name: str) -> Table:
+    return SQLModel.metadata.tables[name]
+
+
+SHADOW = _table("bank_shadow")
+EVENT = _table("domain_event")
+COMMAND = _table("command")
+DEAD_LETTER = _table("dead_letter")
+SAMPLE = _table("bank_sample")
+CONFIG = _table("bank_config")
+CREDENTIAL = _table("bank_credential")

@@ -1,0 +1,484 @@
+"""The only MQTT client of the gateway: connect, subscribe, acknowledge when told to.
+
+Paho does the protocol (3.1.1; its MQTT 5 is half as fast), driven by the process's one asyncio
+loop. What this adds:
+
+- **Acknowledge after the commit.** ``manual_ack``; a batch is acknowledged when ``ingest`` says
+  so. A batch of an earlier connection is not acknowledged on a later one: the broker sends it
+  again, and it has no second effect.
+- **Subscribe on every connect**, and be ready only after the SUBACK.
+- **Notice deafness.** A SUBACK says "granted" for filters that never deliver, and a session can
+  be deleted behind our back. So the gateway sends itself an echo, and connects anew when it
+  does not hear it.
+- **Reconnect** with doubled delays and full jitter, bounded.
+- **Hold back.** With ``unacked_max`` messages in hand the socket is not read.
+- **Read in chunks.** Paho asks the kernel for one byte at a time; :class:`_ChunkedSocket` asks
+  for 64 KiB and serves paho from memory, and collects what paho writes into one send.
+"""
+
+import asyncio
+import contextlib
+import random
+import socket
+import ssl
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import unquote, urlsplit
+
+import structlog
+from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from gateway.clock import now_ms
+from gateway.errors import BrokerAway, StartError
+from gateway.inbox import Incoming
+from gateway.protocol import FROM_BANK, ROOT, every_bank
+from gateway.settings import GatewaySettings
+
+log = structlog.get_logger("gateway.link")
+
+_QOS_BITS: Final = 0x06
+_QOS_1: Final = 0x02
+_CHUNK: Final = 65_536
+_OUT_MAX: Final = 8 * 1024 * 1024
+"""Bytes that may wait for the broker to take them; past this the connection is given up."""
+_CONNECT_TIMEOUT_S: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokerAddress:
+    """Where the broker is, and who we are to it."""
+
+    host: str
+    port: int
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    tls: bool = False
+    ca_file: Path | None = None
+    clean_session: bool = False
+    """Whether the broker may forget us when we go: True where it can't keep a session."""
+
+    @classmethod
+    def from_url(cls, url: str, *, ca_file: Path | None = None) -> "BrokerAddress":
+        """Read ``mqtt[s]://user:password@host:port``.
+
+        Raises:
+            StartError: it is not such a URL.
+        """
+        parts = urlsplit(url)
+        try:
+            port = parts.port
+        except ValueError:
+            port = -1
+        if parts.scheme not in {"mqtt", "mqtts"} or not parts.hostname or port == -1:
+            msg = f"{url!r} is no broker address: write mqtt://user:password@host:1883 or mqtts://…"
+            raise StartError(msg)
+        tls = parts.scheme == "mqtts"
+        return cls(
+            host=parts.hostname,
+            port=port or (8883 if tls else 1883),
+            username=unquote(parts.username) if parts.username else None,
+            password=unquote(parts.password) if parts.password else None,
+            tls=tls,
+            ca_file=ca_file,
+        )
+
+    def __str__(self) -> str:
+        return f"{'mqtts' if self.tls else 'mqtt'}://{self.host}:{self.port}"
+
+
+class _ChunkedSocket:
+    """A non-blocking socket that reads in chunks and writes when told to.
+
+    It is to paho what paho's own WebSocket wrapper is: ``recv``, ``send``, ``fileno``, ``close``.
+    """
+
+    def __init__(self, inner: socket.socket) -> None:
+        self.inner = inner
+        self._read = b""
+        self._at = 0
+        self._out = bytearray()
+
+    def fill(self) -> bool:
+        """Take what the kernel has, about a chunk of it; False when the peer is gone."""
+        try:
+            chunk = self.inner.recv(_CHUNK)
+            if not chunk:
+                return False
+            while isinstance(self.inner, ssl.SSLSocket) and self.inner.pending():
+                chunk += self.inner.recv(_CHUNK)  # decrypted already: no select would tell
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return True
+        self._read = self._read[self._at :] + chunk
+        self._at = 0
+        return True
+
+    @property
+    def has_more(self) -> bool:
+        return self._at < len(self._read)
+
+    def recv(self, size: int) -> bytes:
+        taken = self._read[self._at : self._at + size]
+        if not taken:
+            raise BlockingIOError
+        self._at += len(taken)
+        return taken
+
+    def send(self, data: bytes | bytearray) -> int:
+        if len(self._out) + len(data) > _OUT_MAX:
+            msg = "the broker does not take what is sent"
+            raise ConnectionError(msg)
+        self._out += data
+        return len(data)
+
+    def flush(self) -> bool:
+        """Send what was collected; False while the kernel's buffer is full."""
+        while self._out:
+            try:
+                sent = self.inner.send(self._out)
+            except (BlockingIOError, ssl.SSLWantWriteError):
+                return False
+            del self._out[:sent]
+        return True
+
+    def fileno(self) -> int:
+        return self.inner.fileno()
+
+    def close(self) -> None:
+        self.inner.close()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+
+class _Paho(Client):
+    """Paho, with our socket, and without ten microseconds of callbacks for each message."""
+
+    take: Callable[[str, bytes, int, bool], None]
+
+    def _create_socket(self) -> Any:
+        inner = super()._create_socket()
+        inner.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return _ChunkedSocket(inner)
+
+    def _handle_publish(self) -> MQTTErrorCode:
+        """What paho does for a PUBLISH at QoS 0 or 1, straight to ``take``."""
+        header, packet = self._in_packet["command"], self._in_packet["packet"]
+        qos = header & _QOS_BITS
+        try:
+            topic_end = 2 + (packet[0] << 8 | packet[1])
+            topic = packet[2:topic_end].decode()
+            mid = packet[topic_end] << 8 | packet[topic_end + 1] if qos else 0
+        except (IndexError, UnicodeDecodeError):
+            return MQTTErrorCode.MQTT_ERR_PROTOCOL
+        if qos == 0:
+            self.take(topic, bytes(packet[topic_end:]), 0, bool(header & 1))
+            return MQTTErrorCode.MQTT_ERR_SUCCESS
+        if qos != _QOS_1:  # we never subscribe at QoS 2
+            return MQTTErrorCode.MQTT_ERR_PROTOCOL
+        self.take(topic, bytes(packet[topic_end + 2 :]), mid, bool(header & 1))
+        return MQTTErrorCode.MQTT_ERR_SUCCESS
+
+
+class MqttBatch:
+    """Messages of one connection."""
+
+    def __init__(self, link: "Link", connection: int, messages: list[Incoming]) -> None:
+        self.messages = messages
+        self._link = link
+        self._connection = connection
+
+    def ack(self) -> None:
+        """Acknowledge all, if they are still this connection's to acknowledge."""
+        self._link.acknowledge(self._connection, self.messages)
+
+
+class Link:
+    """The gateway's connection to a broker. An ``Inbox`` and an ``Outbox``.
+
+    Args:
+        address: where the broker is.
+        settings: bounds, delays, the client id.
+        jitter: 0..1, spreads reconnects.
+    """
+
+    def __init__(
+        self,
+        address: BrokerAddress,
+        settings: GatewaySettings,
+        *,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._address = address
+        self._settings = settings
+        self._jitter = jitter
+        self._echo_topic = f"{ROOT}/{settings.client_id}/echo"
+        self._arrived: list[Incoming] = []
+        self._something = asyncio.Event()
+        self._closed: asyncio.Future[str] | None = None
+        self._connection = 0
+        self._unacked = 0
+        self._reading = False
+        self._received_at_ms = 0
+        self._echoes_missed = 0
+        self._subscribe_mid: int | None = None
+        self.is_ready = asyncio.Event()
+        """Set while subscribed: after the SUBACK, until the connection is lost."""
+        self.ready_since_ms = 0
+        self.received = 0
+        """Messages taken so far."""
+        self._client = self._new_client()
+
+    # -- the outside ------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Stay connected, for ever."""
+        delay_s = self._settings.reconnect_min_s
+        while True:
+            try:
+                await self._one_connection()
+                delay_s = self._settings.reconnect_min_s
+            except BrokerAway as away:
+                log.warning("broker_away", broker=str(self._address), why=str(away))
+            if self.ready_since_ms and now_ms() - self.ready_since_ms > 60_000:  # noqa: PLR2004
+                delay_s = self._settings.reconnect_min_s
+            await asyncio.sleep(delay_s * self._jitter())
+            delay_s = min(delay_s * 2, self._settings.reconnect_max_s)
+
+    async def batches(self) -> AsyncIterator[MqttBatch]:
+        """What has arrived, whenever something has: at most ``batch_max`` at a time."""
+        while True:
+            if not self._arrived:
+                self._something.clear()
+                await self._something.wait()
+            size = self._settings.batch_max
+            taken, self._arrived = self._arrived[:size], self._arrived[size:]
+            if taken:
+                yield MqttBatch(self, self._connection, taken)
+
+    def publish(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> bool:
+        """Hand a message to the broker; False when there is no connection, and nothing was sent."""
+        if not self.is_ready.is_set():
+            return False
+        self._client.publish(topic, payload, qos=qos, retain=retain)
+        self._flush()
+        return True
+
+    def acknowledge(self, connection: int, messages: list[Incoming]) -> None:
+        """PUBACK each message, in one write."""
+        if connection != self._connection:
+            return
+        self._unacked -= len(messages)
+        for message in messages:
+            if message.mid:
+                self._client.ack(message.mid, 1)
+        self._flush()
+        if self._unacked < self._settings.unacked_max // 2:
+            self._watch()
+
+    def close(self) -> None:
+        """Say goodbye to the broker, if it is there."""
+        self._client.disconnect()
+        self._flush()
+        self._lost("closed by us")
+
+    # -- one connection ---------------------------------------------------------------
+
+    async def _one_connection(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._closed = loop.create_future()
+        address = self._address
+        try:
+            await asyncio.to_thread(
+                self._client.connect, address.host, address.port, self._settings.keepalive_s
+            )
+        except (OSError, ValueError) as error:
+            msg = f"can't reach the broker at {address}: {error}"
+            raise BrokerAway(msg) from error
+        self._connection += 1
+        self._arrived = [message._replace(mid=0) for message in self._arrived]
+        self._unacked = len(self._arrived)
+        self._echoes_missed = 0
+        self._watch()
+        self._flush()
+        ticker = asyncio.create_task(self._tick())
+        try:
+            raise BrokerAway(await self._until_closed())
+        finally:
+            self.is_ready.clear()
+            ticker.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await ticker
+            self._unwatch()
+            self._drop()
+
+    async def _until_closed(self) -> str:
+        assert self._closed is not None  # noqa: S101  # set by the caller
+        try:
+            async with asyncio.timeout(_CONNECT_TIMEOUT_S):
+                ready = asyncio.ensure_future(self.is_ready.wait())
+                await asyncio.wait({ready, self._closed}, return_when=asyncio.FIRST_COMPLETED)
+                ready.cancel()
+        except TimeoutError:
+            return "the broker did not confirm the subscriptions in time"
+        return await self._closed
+
+    async def _tick(self) -> None:
+        """Paho's keepalive, each second, and the echo."""
+        loop = asyncio.get_running_loop()
+        echo_due_s, heard = loop.time() + self._settings.echo_every_s, 0
+        while True:
+            await asyncio.sleep(1)
+            self._client.loop_misc()
+            self._flush()
+            if not self.is_ready.is_set() or loop.time() < echo_due_s:
+                continue
+            echo_due_s = loop.time() + self._settings.echo_every_s
+            if self._echoes_missed >= 2 and self.received == heard:  # noqa: PLR2004
+                self._lost("deaf: the broker says subscribed, and delivers nothing")
+                return
+            heard = self.received
+            self._echoes_missed += 1
+            self._client.publish(self._echo_topic, b"", qos=0)
+            self._flush()
+
+    def _new_client(self) -> _Paho:
+        address = self._address
+        client = _Paho(
+            CallbackAPIVersion.VERSION2,
+            client_id=self._settings.client_id,
+            clean_session=address.clean_session,
+            protocol=MQTTProtocolVersion.MQTTv311,
+            manual_ack=True,
+        )
+        client.take = self._take
+        client.on_connect = self._on_connect
+        client.on_subscribe = self._on_subscribe
+        client.on_disconnect = self._on_disconnect
+        client.on_socket_close = self._on_socket_close
+        client.on_socket_register_write = self._write_later
+        client.max_inflight_messages_set(1_000)
+        client.max_queued_messages_set(10_000)
+        client.connect_timeout = _CONNECT_TIMEOUT_S
+        if address.username is not None:
+            client.username_pw_set(address.username, address.password)
+        if address.tls:
+            client.tls_set(ca_certs=str(address.ca_file) if address.ca_file else None)
+        return client
+
+    # -- paho's callbacks: they set marks and return -------------------------------------
+
+    def _take(self, topic: str, payload: bytes, mid: int, retained: bool) -> None:  # noqa: FBT001
+        if topic == self._echo_topic:
+            self._echoes_missed = 0
+            return
+        self._arrived.append(Incoming(topic, payload, self._received_at_ms, retained, mid))
+        self._unacked += 1
+        self.received += 1
+
+    def _on_connect(
+        self, client: Client, _data: Any, _flags: ConnectFlags, code: ReasonCode,
+        _properties: Properties | None,
+    ) -> None:  # fmt: skip
+        if code.is_failure:
+            self._lost(f"the broker refused us: {code}; check the gateway's user and password")
+            return
+        share = f"$share/{self._settings.shared_group}/" if self._settings.shared_group else ""
+        filters = [(share + every_bank(channel), 1) for channel in FROM_BANK]
+        _, self._subscribe_mid = client.subscribe([*filters, (self._echo_topic, 0)])
+
+    def _on_subscribe(
+        self, _client: Client, _data: Any, mid: int, codes: list[ReasonCode],
+        _properties: Properties | None,
+    ) -> None:  # fmt: skip
+        if mid != self._subscribe_mid:
+            return
+        if any(code.is_failure for code in codes):
+            self._lost("the broker refused a subscription; check the gateway's rights")
+            return
+        self.ready_since_ms = now_ms()
+        self.is_ready.set()
+        log.info("subscribed", broker=str(self._address))
+
+    def _on_disconnect(
+        self, _client: Client, _data: Any, _flags: DisconnectFlags, code: ReasonCode,
+        _properties: Properties | None,
+    ) -> None:  # fmt: skip
+        self._lost(f"the connection to {self._address} was lost: {code}")
+
+    def _on_socket_close(self, _client: Client, _data: Any, _sock: Any) -> None:
+        self._unwatch()
+
+    def _write_later(self, _client: Client, _data: Any, _sock: Any) -> None:
+        """Nothing: every way that leads here ends in ``_flush``."""
+
+    # -- the socket -------------------------------------------------------------------
+
+    def _socket(self) -> _ChunkedSocket | None:
+        sock: Any = self._client.socket()
+        return sock if isinstance(sock, _ChunkedSocket) and sock.fileno() >= 0 else None
+
+    def _on_readable(self) -> None:
+        sock = self._socket()
+        if sock is None:
+            return
+        try:
+            is_there = sock.fill()
+        except OSError as error:
+            self._lost(f"the connection to {self._address} was lost: {error}")
+            return
+        if not is_there:
+            self._lost("the broker closed the connection")
+            return
+        self._received_at_ms = now_ms()
+        while sock.has_more and self._client.loop_read() == MQTTErrorCode.MQTT_ERR_SUCCESS:
+            pass
+        if self._arrived:
+            self._something.set()
+        if self._unacked >= self._settings.unacked_max:
+            self._unwatch()
+        self._flush()
+
+    def _flush(self) -> None:
+        """Let paho write into our buffer, and the buffer onto the wire."""
+        sock = self._socket()
+        if sock is None:
+            return
+        self._client.loop_write()
+        loop = asyncio.get_running_loop()
+        try:
+            if sock.flush():
+                loop.remove_writer(sock.fileno())
+            else:
+                loop.add_writer(sock.fileno(), self._flush)
+        except OSError as error:
+            self._lost(f"the connection to {self._address} was lost: {error}")
+
+    def _watch(self) -> None:
+        sock = self._socket()
+        if sock is not None and not self._reading:
+            asyncio.get_running_loop().add_reader(sock.fileno(), self._on_readable)
+            self._reading = True
+
+    def _unwatch(self) -> None:
+        sock = self._socket()
+        if sock is not None and self._reading:
+            asyncio.get_running_loop().remove_reader(sock.fileno())
+        self._reading = False
+
+    def _drop(self) -> None:
+        """Close the socket without a goodbye: the broker keeps what we did not acknowledge."""
+        sock = self._socket()
+        if sock is not None:
+            loop = asyncio.get_running_loop()
+            loop.remove_reader(sock.fileno())
+            loop.remove_writer(sock.fileno())
+            sock.close()
+
+    def _lost(self, why: str) -> None:
+        if self._closed is not None and not self._closed.done():
+            self._closed.set_result(why)
