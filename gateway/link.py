@@ -22,10 +22,7 @@ import random
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final
-from urllib.parse import unquote, urlsplit
 
 import structlog
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags
@@ -33,8 +30,9 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersi
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from gateway.broker_url import BrokerUrl
 from gateway.clock import now_ms
-from gateway.errors import BrokerAway, StartError
+from gateway.errors import BrokerAway
 from gateway.inbox import Incoming
 from gateway.protocol import FROM_BANK, ROOT, every_bank
 from gateway.settings import GatewaySettings
@@ -47,48 +45,6 @@ _CHUNK: Final = 65_536
 _OUT_MAX: Final = 8 * 1024 * 1024
 """Bytes that may wait for the broker to take them; past this the connection is given up."""
 _CONNECT_TIMEOUT_S: Final = 10.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BrokerAddress:
-    """Where the broker is, and who we are to it."""
-
-    host: str
-    port: int
-    username: str | None = None
-    password: str | None = field(default=None, repr=False)
-    tls: bool = False
-    ca_file: Path | None = None
-    clean_session: bool = False
-    """Whether the broker may forget us when we go: True where it can't keep a session."""
-
-    @classmethod
-    def from_url(cls, url: str, *, ca_file: Path | None = None) -> "BrokerAddress":
-        """Read ``mqtt[s]://user:password@host:port``.
-
-        Raises:
-            StartError: it is not such a URL.
-        """
-        parts = urlsplit(url)
-        try:
-            port = parts.port
-        except ValueError:
-            port = -1
-        if parts.scheme not in {"mqtt", "mqtts"} or not parts.hostname or port == -1:
-            msg = f"{url!r} is no broker address: write mqtt://user:password@host:1883 or mqtts://…"
-            raise StartError(msg)
-        tls = parts.scheme == "mqtts"
-        return cls(
-            host=parts.hostname,
-            port=port or (8883 if tls else 1883),
-            username=unquote(parts.username) if parts.username else None,
-            password=unquote(parts.password) if parts.password else None,
-            tls=tls,
-            ca_file=ca_file,
-        )
-
-    def __str__(self) -> str:
-        return f"{'mqtts' if self.tls else 'mqtt'}://{self.host}:{self.port}"
 
 
 class _ChunkedSocket:
@@ -208,7 +164,7 @@ class Link:
 
     def __init__(
         self,
-        address: BrokerAddress,
+        address: BrokerUrl,
         settings: GatewaySettings,
         *,
         jitter: Callable[[], float] = random.random,
@@ -216,7 +172,8 @@ class Link:
         self._address = address
         self._settings = settings
         self._jitter = jitter
-        self._echo_topic = f"{ROOT}/{settings.client_id}/echo"
+        self._client_id = address.client_id or settings.client_id
+        self._echo_topic = f"{ROOT}/{self._client_id}/echo"
         self._arrived: list[Incoming] = []
         self._something = asyncio.Event()
         self._closed: asyncio.Future[str] | None = None
@@ -350,8 +307,8 @@ class Link:
         address = self._address
         client = _Paho(
             CallbackAPIVersion.VERSION2,
-            client_id=self._settings.client_id,
-            clean_session=address.clean_session,
+            client_id=self._client_id,
+            clean_session=False,
             protocol=MQTTProtocolVersion.MQTTv311,
             manual_ack=True,
         )
@@ -367,7 +324,8 @@ class Link:
         if address.username is not None:
             client.username_pw_set(address.username, address.password)
         if address.tls:
-            client.tls_set(ca_certs=str(address.ca_file) if address.ca_file else None)
+            ca_file = self._settings.ca_file
+            client.tls_set(ca_certs=str(ca_file) if ca_file else None)
         return client
 
     # -- paho's callbacks: they set marks and return -------------------------------------

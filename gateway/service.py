@@ -19,10 +19,11 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import InterfaceError, OperationalError
 
 from gateway import presence, sender
+from gateway.broker_url import BrokerUrl
 from gateway.clock import now_ms
 from gateway.events import BankDegraded, BankOffline, Event
 from gateway.ingest import Ingest
-from gateway.link import BrokerAddress, Link
+from gateway.link import Link
 from gateway.presence import Presence
 from gateway.settings import GatewaySettings
 from gateway.shadow import Shadow
@@ -53,7 +54,7 @@ class Gateway:
     def __init__(
         self,
         engine: Engine,
-        address: BrokerAddress,
+        address: BrokerUrl,
         settings: GatewaySettings,
         on_events: Callable[[], None] = _nothing,
     ) -> None:
