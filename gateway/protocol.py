@@ -25,9 +25,19 @@ document, the JSON Schemas and the hardware maker's page are made from it.
 import json
 from collections.abc import Callable
 from enum import StrEnum
+from math import isfinite
 from typing import Annotated, Any, Final, Literal, NewType, NoReturn, Self
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
 PROTOCOL_VERSION: Final = 1
 ROOT: Final = "lw/v1"
@@ -138,6 +148,7 @@ class Birth(Message):
     """Published right after connecting, retained: who the bank is."""
 
     online: Literal[True] = True
+    """True: the bank is here."""
     boot: Uint32
     """Boot counter, kept in flash."""
     conn: Uint32
@@ -156,8 +167,11 @@ class Will(Message):
     """The Last Will, set at connect, retained. Stale unless it names the newest connection."""
 
     online: Literal[False] = False
+    """False: the bank is gone."""
     boot: Uint32
+    """Boot counter at the connect that set this will."""
     conn: Uint32
+    """Connection, within that boot, that set this will."""
 
 
 # -- state: everything that is so, and since when -------------------------------------
@@ -190,7 +204,10 @@ class Fault(StrEnum):
 
 
 class State(Message):
-    """The whole state: on connecting, on every change, and every ``report_s``."""
+    """The whole state: on connecting, on every change, and every ``report_s``.
+
+    ``lock_ms``, ``output_ms`` and ``plugged_ms`` are never after ``up_ms``.
+    """
 
     boot: Uint32
     """Boot counter, kept in flash."""
@@ -201,9 +218,11 @@ class State(Message):
     battery: Percent
     """Charge level, percent."""
     lock: Lock
+    """The output lock."""
     lock_ms: Uint53
     """``up_ms`` at which ``lock`` took this value."""
     output: Output
+    """Whether the bank may feed a load."""
     output_ms: Uint53
     """``up_ms`` at which ``output`` took this value."""
     plugged: bool
@@ -266,12 +285,16 @@ PHYSICAL: Final = frozenset({CommandKind.CHARGE_START, CommandKind.CHARGE_STOP})
 class UpdateArgs(Message):
     """``args`` of ``update``."""
 
-    url: Annotated[str, Field(pattern=r"^https://[\x21-\x7e]{1,500}$")]
+    url: Annotated[str, Field(pattern=r"^https://[!#-\[\]-~]{1,500}$")]
+    """Where the firmware is."""
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    """SHA-256 of the file, in hexadecimal."""
     version: Word
+    """The firmware version that it holds."""
 
 
-Scalar = bool | Uint53 | Annotated[str, Field(max_length=512)]
+# Bounded, and ASCII that JSON never escapes, so that no command outgrows a payload.
+Scalar = bool | Uint53 | Annotated[str, Field(pattern=r"^[ !#-\[\]-~]{0,512}$")]
 
 
 class Command(Message):
@@ -282,12 +305,15 @@ class Command(Message):
     """
 
     id: CommandIdText
+    """The command's id: a repeat of it is not carried out again, its first result is sent again."""
     kind: CommandKind
+    """What to do."""
     boot: Uint32
     """The boot this is meant for; in any other it does nothing."""
     not_after_ms: Uint53
     """The bank's own ``up_ms`` after which it does nothing."""
-    args: Annotated[dict[Word, Scalar], Field(max_length=16)] = {}
+    args: Annotated[dict[Word, Scalar], Field(max_length=6)] = {}
+    """What the kind needs to know; empty for all but ``update``."""
 
 
 class Outcome(StrEnum):
@@ -316,11 +342,15 @@ class Result(Message):
     """A command's outcome. The platform believes the state, not this; but it believes a no."""
 
     boot: Uint32
+    """Boot counter, kept in flash."""
     seq: Uint32
+    """+1 for each state or result of this bank in this boot."""
     up_ms: Uint53
+    """Milliseconds since boot, when this was written."""
     command: CommandIdText
     """Id of the command this answers."""
     status: Outcome
+    """What became of it."""
     reason: Refused | None = None
     """Present unless ``status`` is ``done``."""
 
@@ -339,6 +369,7 @@ class Config(Message):
     """Desired settings, retained; the bank applies them and reports ``config_version``."""
 
     version: Uint32
+    """+1 for each change; the bank reports it back as ``config_version``."""
     report_s: Annotated[int, Field(ge=1, le=86_400)] = 60
     """Seconds between periodic states."""
     low_battery: Percent = 20
@@ -361,7 +392,25 @@ MODELS: Final[dict[Channel, tuple[type[Message], ...]]] = {
     Channel.COMMAND: (Command,),
     Channel.CONFIG: (Config,),
 }
-_STATUS: Final[TypeAdapter[Any]] = TypeAdapter(Annotated[Status, Field(discriminator="online")])
+
+
+def _which_status(raw: Any) -> str | None:
+    online = raw.get("online") if isinstance(raw, dict) else None
+    if not isinstance(online, bool):  # to Python 1 is True, and so it is to ``Literal[True]``
+        return None
+    return "birth" if online else "will"
+
+
+_STATUS: Final[TypeAdapter[Any]] = TypeAdapter(
+    Annotated[
+        Annotated[Birth, Tag("birth")] | Annotated[Will, Tag("will")],
+        Discriminator(
+            _which_status,
+            custom_error_type="online",
+            custom_error_message="a status is an object whose online is true or false",
+        ),
+    ]
+)
 _READ: Final[dict[Channel, Callable[[bytes], Any]]] = {
     Channel.STATUS: _STATUS.validate_json,
     Channel.STATE: State.__pydantic_validator__.validate_json,
@@ -398,7 +447,7 @@ def decode(channel: Channel, payload: bytes) -> Any:
         message = _READ[channel](payload)
     except ValidationError as error:
         _refuse_bad_json(payload)
-        raise ProtocolError(Reason.BAD_FIELD, _first_complaint(error)) from None
+        raise _first_complaint(error) from None
     # Every key has one colon. As many colons as known fields: no key came twice, none is unknown.
     if payload.count(b":") != len(message.model_fields_set):
         _refuse_bad_json(payload)
@@ -411,6 +460,7 @@ def _refuse_bad_json(payload: bytes) -> None:
         json.loads(
             payload.decode("utf-8"),
             object_pairs_hook=_refuse_duplicates,
+            parse_float=_refuse_infinite,
             parse_constant=_refuse_constant,
         )
     except ProtocolError:
@@ -432,7 +482,16 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ProtocolError(Reason.NOT_FINITE, f"{name} is not a number that JSON knows")
 
 
-def _first_complaint(error: ValidationError) -> str:
+def _refuse_infinite(digits: str) -> float:
+    number = float(digits)
+    if not isfinite(number):  # 1e999
+        raise ProtocolError(Reason.NOT_FINITE, f"{digits[:40]} is too large a number")
+    return number
+
+
+def _first_complaint(error: ValidationError) -> ProtocolError:
     first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    if first["type"] == "json_invalid":  # nested past its limit, or half a surrogate pair
+        return ProtocolError(Reason.NOT_JSON, first["msg"][:200])
     where = ".".join(str(part) for part in first["loc"]) or "payload"
-    return f"{where}: {first['msg']}"[:200]
+    return ProtocolError(Reason.BAD_FIELD, f"{where}: {first['msg']}"[:200])
