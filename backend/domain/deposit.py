@@ -1,0 +1,159 @@
+"""A deposit is a hold: money set aside at a provider, ours to take only as far as we are owed.
+
+The theory
+----------
+A hold begins PENDING (asked for, the renter has not answered), becomes HELD, and ends once:
+CAPTURED (in part or whole), RELEASED, or EXPIRED (providers let a hold go after about seven
+days, whether we like it or not). DECLINED is a hold that never was.
+
+UNKNOWN is when we asked the provider for something and no answer came. It is a state with a
+rule: the money counts as held, nothing new is begun for it, and only the provider's own word
+(:class:`DepositEvent` are facts about the provider) leads out. That word may skip what we
+never heard: a hold that we saw PENDING, then UNKNOWN, may turn out to be RELEASED.
+:func:`transfers_for` therefore writes the beginning with every end; the keys of transfers are
+made from the hold's id, so whichever was written before is not written again, and **no hold
+can end twice**: all ends share one key. A hold that expired unseen leaves no trace in the sum.
+
+What must always hold: posted + released = held, and a hold that nobody waits for (the
+renter gave up, the start failed) is released.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
+
+from backend.domain import ledger
+from backend.domain.errors import Code, Refusal
+from backend.domain.money import ZERO, Currency, Minor
+
+
+class DepositState(StrEnum):
+    """How far a hold is."""
+
+    PENDING = "pending"
+    HELD = "held"
+    CAPTURED = "captured"
+    RELEASED = "released"
+    EXPIRED = "expired"
+    DECLINED = "declined"
+    UNKNOWN = "unknown"
+
+
+class DepositEvent(StrEnum):
+    """What became of a hold at the provider."""
+
+    STILL_OPEN = "still_open"
+    HOLD = "hold"
+    CAPTURE = "capture"
+    RELEASE = "release"
+    EXPIRE = "expire"
+    DECLINE = "decline"
+    LOSE_TRACK = "lose_track"
+
+
+DEPOSIT_MOVES: Final[Mapping[tuple[DepositState, DepositEvent], DepositState]] = MappingProxyType(
+    {
+        (DepositState.PENDING, DepositEvent.HOLD): DepositState.HELD,
+        (DepositState.PENDING, DepositEvent.DECLINE): DepositState.DECLINED,
+        (DepositState.PENDING, DepositEvent.EXPIRE): DepositState.EXPIRED,
+        (DepositState.PENDING, DepositEvent.LOSE_TRACK): DepositState.UNKNOWN,
+        (DepositState.HELD, DepositEvent.CAPTURE): DepositState.CAPTURED,
+        (DepositState.HELD, DepositEvent.RELEASE): DepositState.RELEASED,
+        (DepositState.HELD, DepositEvent.EXPIRE): DepositState.EXPIRED,
+        (DepositState.HELD, DepositEvent.LOSE_TRACK): DepositState.UNKNOWN,
+        (DepositState.UNKNOWN, DepositEvent.STILL_OPEN): DepositState.PENDING,
+        (DepositState.UNKNOWN, DepositEvent.HOLD): DepositState.HELD,
+        (DepositState.UNKNOWN, DepositEvent.CAPTURE): DepositState.CAPTURED,
+        (DepositState.UNKNOWN, DepositEvent.RELEASE): DepositState.RELEASED,
+        (DepositState.UNKNOWN, DepositEvent.EXPIRE): DepositState.EXPIRED,
+        (DepositState.UNKNOWN, DepositEvent.DECLINE): DepositState.DECLINED,
+    }
+)
+"""A state not named on the left is final."""
+
+ENDED: Final = frozenset(DepositState) - {state for state, _ in DEPOSIT_MOVES}
+
+
+def move_deposit(state: DepositState, event: DepositEvent) -> DepositState:
+    """Take a hold one step on.
+
+    Raises:
+        Refusal: WRONG_STATE, naming both.
+    """
+    after = DEPOSIT_MOVES.get((state, event))
+    if after is None:
+        raise Refusal(Code.WRONG_STATE, state=state, event=event)
+    return after
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """A deposit, divided: what pays the bill, and what goes back."""
+
+    kept_minor: Minor
+    freed_minor: Minor
+
+
+def settle(*, held_minor: Minor, fee_minor: Minor) -> Settled:
+    """Take the fee out of the deposit, never more than was held."""
+    kept = min(fee_minor, held_minor)
+    return Settled(kept_minor=kept, freed_minor=Minor(held_minor - kept))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hold:
+    """One hold, as far as money goes."""
+
+    id: str
+    """Its own; the keys of its transfers are made from it."""
+    renter: str
+    currency: Currency
+    held_minor: Minor
+    captured_minor: Minor = ZERO
+    """What was taken of it at its end."""
+
+
+def transfers_for(
+    state: DepositState, event: DepositEvent, hold: Hold
+) -> tuple[ledger.Transfer, ...]:
+    """List what the books must contain once this happened to a hold in this state.
+
+    Whoever writes them skips those whose key is written already.
+    """
+    after = move_deposit(state, event)
+    begun = ledger.deposit_held(
+        hold_id=hold.id,
+        renter=hold.renter,
+        currency=hold.currency,
+        amount_minor=hold.held_minor,
+    )
+    if after is DepositState.HELD:
+        return (begun,)
+    if after is DepositState.CAPTURED:
+        return (begun, _captured(hold))
+    if after is DepositState.RELEASED or (
+        after is DepositState.EXPIRED and state is not DepositState.PENDING
+    ):
+        return (begun, _released(hold))
+    return ()
+
+
+def _captured(hold: Hold) -> ledger.Transfer:
+    return ledger.deposit_captured(
+        hold_id=hold.id,
+        renter=hold.renter,
+        currency=hold.currency,
+        held_minor=hold.held_minor,
+        captured_minor=hold.captured_minor,
+    )
+
+
+def _released(hold: Hold) -> ledger.Transfer:
+    return ledger.deposit_released(
+        hold_id=hold.id,
+        renter=hold.renter,
+        currency=hold.currency,
+        amount_minor=hold.held_minor,
+    )

@@ -1,0 +1,83 @@
+"""Every way the platform says no, as one list of stable codes.
+
+A code is a promise to whoever calls the API: it never changes its spelling or its meaning.
+A :class:`Refusal` is a code and the facts that its sentence needs. It carries no sentence: a
+person reads it in their own language, and a program reads the code. Refusing changes
+nothing: whatever was refused has not happened, not even in part.
+"""
+
+from enum import StrEnum
+
+
+class Code(StrEnum):
+    """Why something was refused. The details each one carries are named beside it."""
+
+    # Who asks.
+    UNAUTHENTICATED = "unauthenticated"
+    SIGN_IN_CODE_WRONG = "sign_in_code_wrong"  # tries_left
+    SIGN_IN_CODE_EXPIRED = "sign_in_code_expired"
+    SESSION_ENDED = "session_ended"
+    FORBIDDEN = "forbidden"
+    NOT_FOUND = "not_found"  # also for what is somebody else's
+
+    # How it is asked.
+    INVALID_REQUEST = "invalid_request"
+    TOO_LARGE = "too_large"
+    TOO_MANY_REQUESTS = "too_many_requests"  # retry_after_s
+    IDEMPOTENCY_KEY_MISSING = "idempotency_key_missing"
+    IDEMPOTENCY_KEY_REUSED = "idempotency_key_reused"
+    TRY_AGAIN = "try_again"  # retry_after_s
+
+    # Renting.
+    WRONG_STATE = "wrong_state"  # state, event
+    BANK_UNAVAILABLE = "bank_unavailable"  # why: reasons of WhyNot, a comma between two
+    ALREADY_TAKEN = "already_taken"
+    BANK_BUSY = "bank_busy"
+
+    # Handing over.
+    WRONG_BANK = "wrong_bank"  # expected, scanned: banks' ids
+    BAD_CODE = "bad_code"  # tries_left
+    CODE_LOCKED = "code_locked"
+    PROOF_REQUIRED = "proof_required"  # giver, taker, proof
+    WRONG_HANDS = "wrong_hands"  # giver, taker
+
+    # Money.
+    DISCLOSURE_NOT_ACCEPTED = "disclosure_not_accepted"
+    DEPOSIT_NOT_HELD = "deposit_not_held"
+    PAYMENT_IN_DOUBT = "payment_in_doubt"
+    PAYMENT_DECLINED = "payment_declined"
+    NOTHING_TO_PAY = "nothing_to_pay"
+    AMOUNT_MISMATCH = "amount_mismatch"  # expected_minor, got_minor, currency
+    UNKNOWN_CURRENCY = "unknown_currency"  # currency
+    OVERDRAWN = "overdrawn"  # account, currency, balance_minor
+    PROVIDER_AWAY = "provider_away"
+    BAD_SIGNATURE = "bad_signature"
+
+    # Lending.
+    MERCHANT_NOT_APPROVED = "merchant_not_approved"
+    MERCHANT_NAME_TAKEN = "merchant_name_taken"
+    UNKNOWN_TIMEZONE = "unknown_timezone"  # timezone
+    BANK_ALREADY_REGISTERED = "bank_already_registered"  # bank
+    STAFF_ALREADY_HIRED = "staff_already_hired"
+    BAD_TARIFF = "bad_tariff"  # problems: codes of the problems, a comma between two
+
+    # What the linter finds in a tariff; each names the fields it is about.
+    TARIFF_NEGATIVE = "tariff_negative"
+    TARIFF_GAP = "tariff_gap"
+    TARIFF_CAP_UNDER_BLOCK = "tariff_cap_under_block"
+    TARIFF_TOTAL_UNDER_CAP = "tariff_total_under_cap"
+    TARIFF_TOTAL_UNDER_DELIVERY = "tariff_total_under_delivery"
+    TARIFF_NO_DEPOSIT = "tariff_no_deposit"
+    TARIFF_DEPOSIT_OVER_TOTAL = "tariff_deposit_over_total"
+    TARIFF_OUT_OF_RANGE = "tariff_out_of_range"
+
+
+class Refusal(Exception):  # noqa: N818 - a rule saying no is an answer, not an error
+    """A rule said no."""
+
+    def __init__(self, code: Code, **detail: str | int) -> None:
+        self.code = code
+        self.detail: dict[str, str | int] = detail
+        """What the sentence needs to name: states, amounts, tries left."""
+        facts = ", ".join(f"{name}={value}" for name, value in detail.items())
+        super().__init__(f"{code}: {facts}" if facts else str(code))

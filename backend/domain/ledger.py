@@ -1,0 +1,406 @@
+"""The books: every move of money as a transfer between accounts, from the first cent.
+
+The theory
+----------
+Double entry. A **posting** puts an amount on an account: debit is positive, credit is
+negative. A **transfer** is a set of postings in one currency that sum to zero, or it cannot
+be made; so money is neither made nor lost, only moved. Nothing is changed afterwards: a
+correction is another transfer. A balance is stored nowhere; it is the sum of an account's
+postings (:class:`Book`).
+
+======================  ===========  ==========================================================
+account                 natural side  what its balance means
+======================  ===========  ==========================================================
+provider_holds          debit        set aside for us at the provider, not ours
+provider_cash           debit        ours, lying at the provider
+receivable:renter       debit        billed to the renter and not yet paid
+deposit:renter          credit       the renter's own money that we hold: a **liability**,
+                                     never revenue, until a bill takes from it
+refund_due:renter       credit       owed back to the renter
+merchant_pending:m      credit       the merchant's share, within the dispute window
+merchant_available:m    credit       the merchant's share, theirs to withdraw
+platform_revenue        credit       commissions earned
+======================  ===========  ==========================================================
+
+A debit account's balance is zero or positive, a credit account's zero or negative. Only the
+platform's revenue may cross over (giving back more commission than it earned in a currency):
+for anybody else that would be money promised that is not there (:func:`may_go_negative`).
+
+One rental: the hold is noted (``deposit_held``); the bill creates a receivable and divides
+it at once between merchant and platform by the rule snapshotted on the rental
+(``rental_billed``); the renter pays (``rental_paid``) and the hold is freed
+(``deposit_released``); or the deposit pays as far as it goes (``deposit_captured``).
+A second payment for what is paid already is owed back (``payment_surplus``), and a bill put
+right afterwards too (``bill_credited``); ``payment_refunded`` is when it went.
+
+Each transfer's **key** is made from the thing that it happens to, so that writing it twice is
+impossible, whoever tries: a hold ends once, a rental is billed once, a payment counts once
+(for its bill, or as surplus).
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final, NewType, Self
+
+from backend.domain.errors import Code, Refusal
+from backend.domain.money import Currency, Minor, split
+
+AccountCode = NewType("AccountCode", str)
+"""``kind`` or ``kind:owner``."""
+
+
+class AccountKind(StrEnum):
+    """What an account's balance means; see the module's table."""
+
+    PROVIDER_HOLDS = "provider_holds"
+    PROVIDER_CASH = "provider_cash"
+    RECEIVABLE = "receivable"
+    DEPOSIT = "deposit"
+    REFUND_DUE = "refund_due"
+    MERCHANT_PENDING = "merchant_pending"
+    MERCHANT_AVAILABLE = "merchant_available"
+    PLATFORM_REVENUE = "platform_revenue"
+
+
+DEBIT_KINDS: Final = frozenset(
+    {AccountKind.PROVIDER_HOLDS, AccountKind.PROVIDER_CASH, AccountKind.RECEIVABLE}
+)
+"""Assets: their natural balance is positive. All other kinds' is negative."""
+
+PROVIDER_HOLDS: Final = AccountCode(AccountKind.PROVIDER_HOLDS)
+PROVIDER_CASH: Final = AccountCode(AccountKind.PROVIDER_CASH)
+PLATFORM_REVENUE: Final = AccountCode(AccountKind.PLATFORM_REVENUE)
+
+
+def provider_holds() -> AccountCode:
+    """Set aside for us at the provider."""
+    return PROVIDER_HOLDS
+
+
+def provider_cash() -> AccountCode:
+    """Ours, at the provider."""
+    return PROVIDER_CASH
+
+
+def platform_revenue() -> AccountCode:
+    """Commissions earned."""
+    return PLATFORM_REVENUE
+
+
+def receivable(renter: str) -> AccountCode:
+    """Billed to this renter, not yet paid."""
+    return _owned(AccountKind.RECEIVABLE, renter)
+
+
+def deposit_liability(renter: str) -> AccountCode:
+    """This renter's own money, held."""
+    return _owned(AccountKind.DEPOSIT, renter)
+
+
+def refund_due(renter: str) -> AccountCode:
+    """Owed back to this renter."""
+    return _owned(AccountKind.REFUND_DUE, renter)
+
+
+def merchant_pending(merchant: str) -> AccountCode:
+    """This merchant's share, within the dispute window."""
+    return _owned(AccountKind.MERCHANT_PENDING, merchant)
+
+
+def merchant_available(merchant: str) -> AccountCode:
+    """This merchant's share, theirs to withdraw."""
+    return _owned(AccountKind.MERCHANT_AVAILABLE, merchant)
+
+
+def _owned(kind: AccountKind, owner: str) -> AccountCode:
+    if not owner or ":" in owner:
+        msg = f"an account's owner is an id without a colon: {owner!r}"
+        raise ValueError(msg)
+    return AccountCode(f"{kind}:{owner}")
+
+
+def kind_of(account: AccountCode) -> AccountKind:
+    """Give the kind that an account's code begins with."""
+    return AccountKind(account.partition(":")[0])
+
+
+def natural(account: AccountCode, balance_minor: int) -> Minor:
+    """Read a balance from the account's natural side: what is there is positive."""
+    return Minor(balance_minor if kind_of(account) in DEBIT_KINDS else -balance_minor)
+
+
+def may_go_negative(account: AccountCode) -> bool:
+    """Whether the balance may cross to the other side of the account's natural one."""
+    return kind_of(account) is AccountKind.PLATFORM_REVENUE
+
+
+class TransferKind(StrEnum):
+    """Why money moved."""
+
+    DEPOSIT_HELD = "deposit_held"
+    DEPOSIT_RELEASED = "deposit_released"
+    DEPOSIT_CAPTURED = "deposit_captured"
+    RENTAL_BILLED = "rental_billed"
+    RENTAL_PAID = "rental_paid"
+    PAYMENT_SURPLUS = "payment_surplus"
+    BILL_CREDITED = "bill_credited"
+    PAYMENT_REFUNDED = "payment_refunded"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Posting:
+    """One account's part in a transfer: debit is positive, credit is negative."""
+
+    account: AccountCode
+    amount_minor: Minor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transfer:
+    """One move of money, in one currency. It cannot be made unless it sums to zero."""
+
+    key: str
+    """What it happens to: a second transfer of the same key is the same transfer."""
+    kind: TransferKind
+    currency: Currency
+    postings: tuple[Posting, ...]
+
+    def __post_init__(self) -> None:
+        accounts = {posting.account for posting in self.postings}
+        amounts = [posting.amount_minor for posting in self.postings]
+        if sum(amounts) != 0:
+            msg = f"{self.key}: the postings sum to {sum(amounts)}, not to zero"
+            raise ValueError(msg)
+        if not amounts or 0 in amounts or len(accounts) < len(amounts):
+            msg = f"{self.key}: each account is posted to once, and not with zero"
+            raise ValueError(msg)
+
+
+def _transfer(
+    key: str, kind: TransferKind, currency: Currency, amounts: Mapping[AccountCode, int]
+) -> Transfer:
+    postings = tuple(
+        Posting(account=account, amount_minor=Minor(amount))
+        for account, amount in amounts.items()
+        if amount != 0
+    )
+    return Transfer(key=key, kind=kind, currency=currency, postings=postings)
+
+
+def _positive(amount_minor: Minor) -> int:
+    if amount_minor <= 0:
+        msg = f"only an amount above zero moves: {amount_minor}"
+        raise ValueError(msg)
+    return amount_minor
+
+
+# -- a bill, divided ---------------------------------------------------------------------
+
+BASIS_POINTS: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Split:
+    """A bill, divided between the merchant and the platform."""
+
+    merchant_minor: Minor
+    platform_minor: Minor
+
+    @property
+    def total_minor(self) -> Minor:
+        """The whole bill."""
+        return Minor(self.merchant_minor + self.platform_minor)
+
+
+def share_out(amount_minor: Minor, *, commission_bp: int) -> Split:
+    """Divide a bill by the rule snapshotted on the rental.
+
+    Args:
+        amount_minor: the whole.
+        commission_bp: the platform's part, in basis points, 0 to 10,000.
+    """
+    merchant, platform = split(amount_minor, (BASIS_POINTS - commission_bp, commission_bp))
+    return Split(merchant_minor=merchant, platform_minor=platform)
+
+
+# -- the recipes -------------------------------------------------------------------------
+
+
+def deposit_held(*, hold_id: str, renter: str, currency: Currency, amount_minor: Minor) -> Transfer:
+    """Note that the provider set the renter's deposit aside."""
+    amount = _positive(amount_minor)
+    return _transfer(
+        f"deposit:{hold_id}:held",
+        TransferKind.DEPOSIT_HELD,
+        currency,
+        {PROVIDER_HOLDS: amount, deposit_liability(renter): -amount},
+    )
+
+
+def deposit_released(
+    *, hold_id: str, renter: str, currency: Currency, amount_minor: Minor
+) -> Transfer:
+    """End a hold without taking anything: released by us, or expired."""
+    amount = _positive(amount_minor)
+    return _transfer(
+        f"deposit:{hold_id}:ended",
+        TransferKind.DEPOSIT_RELEASED,
+        currency,
+        {deposit_liability(renter): amount, PROVIDER_HOLDS: -amount},
+    )
+
+
+def deposit_captured(
+    *,
+    hold_id: str,
+    renter: str,
+    currency: Currency,
+    held_minor: Minor,
+    captured_minor: Minor,
+) -> Transfer:
+    """End a hold by taking a part of it, or all, for a bill; the rest is free again.
+
+    Args:
+        hold_id: the hold.
+        renter: who owes the bill.
+        currency: of both amounts.
+        held_minor: the whole hold.
+        captured_minor: what was taken: above zero, not above the hold, not above the bill.
+    """
+    if not 0 < captured_minor <= held_minor:
+        msg = f"of a hold of {held_minor}, {captured_minor} cannot be captured"
+        raise ValueError(msg)
+    return _transfer(
+        f"deposit:{hold_id}:ended",
+        TransferKind.DEPOSIT_CAPTURED,
+        currency,
+        {
+            deposit_liability(renter): held_minor,
+            PROVIDER_HOLDS: -held_minor,
+            PROVIDER_CASH: captured_minor,
+            receivable(renter): -captured_minor,
+        },
+    )
+
+
+def rental_billed(
+    *, rental_id: str, renter: str, merchant: str, currency: Currency, split: Split
+) -> Transfer:
+    """Bill a rental: the renter owes it, and it is divided from the first moment."""
+    return _transfer(
+        f"rental:{rental_id}:billed",
+        TransferKind.RENTAL_BILLED,
+        currency,
+        {
+            receivable(renter): _positive(split.total_minor),
+            merchant_pending(merchant): -split.merchant_minor,
+            PLATFORM_REVENUE: -split.platform_minor,
+        },
+    )
+
+
+def rental_paid(
+    *, payment_id: str, renter: str, currency: Currency, amount_minor: Minor
+) -> Transfer:
+    """Note that the renter paid a bill, or a part of it."""
+    amount = _positive(amount_minor)
+    return _transfer(
+        f"payment:{payment_id}:paid",
+        TransferKind.RENTAL_PAID,
+        currency,
+        {PROVIDER_CASH: amount, receivable(renter): -amount},
+    )
+
+
+def payment_surplus(
+    *, payment_id: str, renter: str, currency: Currency, amount_minor: Minor
+) -> Transfer:
+    """Note a payment that came although nothing was owed: it is to go back."""
+    amount = _positive(amount_minor)
+    return _transfer(
+        f"payment:{payment_id}:paid",
+        TransferKind.PAYMENT_SURPLUS,
+        currency,
+        {PROVIDER_CASH: amount, refund_due(renter): -amount},
+    )
+
+
+def bill_credited(
+    *, credit_id: str, renter: str, merchant: str, currency: Currency, split: Split
+) -> Transfer:
+    """Put a paid bill right in the renter's favour: both sides give up their part of it."""
+    return _transfer(
+        f"credit:{credit_id}:noted",
+        TransferKind.BILL_CREDITED,
+        currency,
+        {
+            refund_due(renter): -_positive(split.total_minor),
+            merchant_pending(merchant): split.merchant_minor,
+            PLATFORM_REVENUE: split.platform_minor,
+        },
+    )
+
+
+def payment_refunded(
+    *, refund_id: str, renter: str, currency: Currency, amount_minor: Minor
+) -> Transfer:
+    """Note that what was owed back went back."""
+    amount = _positive(amount_minor)
+    return _transfer(
+        f"refund:{refund_id}:paid",
+        TransferKind.PAYMENT_REFUNDED,
+        currency,
+        {refund_due(renter): amount, PROVIDER_CASH: -amount},
+    )
+
+
+# -- the fold ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Book:
+    """All transfers so far, folded to balances; what the database's books are checked against."""
+
+    balances: Mapping[tuple[AccountCode, Currency], int] = field(default_factory=dict)
+    """Debit positive, credit negative. An account never posted to is absent."""
+    keys: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, transfers: Iterable[Transfer]) -> Self:
+        """Fold transfers in the order they were written."""
+        book = cls()
+        for transfer in transfers:
+            book = book.post(transfer)
+        return book
+
+    def balance(self, account: AccountCode, currency: Currency) -> Minor:
+        """Debit positive, credit negative, zero if nothing was ever posted."""
+        return Minor(self.balances.get((account, currency), 0))
+
+    def post(self, transfer: Transfer) -> Self:
+        """Give the book with this transfer in it; one whose key is known changes nothing.
+
+        Raises:
+            Refusal: OVERDRAWN, if an account would cross over that may not.
+        """
+        if transfer.key in self.keys:
+            return self
+        balances = dict(self.balances)
+        for posting in transfer.postings:
+            place = (posting.account, transfer.currency)
+            balances[place] = balances.get(place, 0) + posting.amount_minor
+            check_balance(posting.account, transfer.currency, balances[place])
+        return type(self)(balances=balances, keys=self.keys | {transfer.key})
+
+
+def check_balance(account: AccountCode, currency: Currency, balance_minor: int) -> None:
+    """Let no account promise money that is not there.
+
+    Raises:
+        Refusal: OVERDRAWN, if the balance has crossed over and may not.
+    """
+    if natural(account, balance_minor) < 0 and not may_go_negative(account):
+        raise Refusal(
+            Code.OVERDRAWN, account=account, currency=currency, balance_minor=balance_minor
+        )

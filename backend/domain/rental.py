@@ -1,0 +1,257 @@
+"""A rental, from the scan to the receipt, as a table.
+
+The theory
+----------
+A rental is in one :class:`RentalState`. A :class:`RentalEvent` takes it along a row of
+:data:`MOVES`, or is refused: an absent row is an error that names state and event. The table
+says *what may follow what*; the proofs and the money that a move takes are other rules
+(``custody``, ``handover``, ``deposit``, ``ledger``), each checked in the same transaction.
+
+- **Before the door**: REQUESTED, ACCEPTED, DELIVERING. The renter may still cancel.
+- **At the door**: DELIVERED (the handover is proven), DEPOSIT_DUE (the renter scanned to
+  charge), STARTING (the deposit is held, the bank was told to feed). Nothing is billed yet: a
+  bank that does not start is START_FAILED, and a renter who thinks better of it asks for
+  it to be fetched. Either way it is collected and costs nothing.
+- **Renting**: RENTING (the bank's own state confirmed), RETURNING (the renter asked for it to
+  be fetched), PAYMENT_DUE (staff have it back).
+- **Closed**: COMPLETED, CANCELLED, DECLINED: nothing leads out.
+
+A move to the same state is a wish already granted: phones repeat themselves, and so do people.
+
+Time
+----
+Billing starts at what the tariff names, and never before **both** the handover is proven and
+the bank's state confirms that it feeds (:func:`billing_start`). It ends at the **earliest**
+credible evidence, in the renter's favour (:func:`returned_at`): a collection that comes late,
+or news that does, costs the renter nothing.
+
+What must always hold: RENTING is entered only from STARTING, and STARTING only with a deposit
+held; COMPLETED only from PAYMENT_DUE; PAYMENT_DUE only by a collection. A rental with nothing
+to pay is paid, by the platform itself, in the moment that it is collected.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
+
+from backend.domain.errors import Code, Refusal
+from backend.domain.tariff import BillingStart, Terms
+
+
+class RentalState(StrEnum):
+    """How far a rental is."""
+
+    REQUESTED = "requested"
+    ACCEPTED = "accepted"
+    DELIVERING = "delivering"
+    DELIVERED = "delivered"
+    DEPOSIT_DUE = "deposit_due"
+    STARTING = "starting"
+    RENTING = "renting"
+    RETURNING = "returning"
+    PAYMENT_DUE = "payment_due"
+    COMPLETED = "completed"
+    CANCELLED = "cancelled"
+    DECLINED = "declined"
+    START_FAILED = "start_failed"
+
+
+class RentalEvent(StrEnum):
+    """What happens to a rental."""
+
+    ACCEPT = "accept"
+    DECLINE = "decline"
+    CANCEL = "cancel"
+    SET_OUT = "set_out"
+    HAND_OVER = "hand_over"
+    SCAN = "scan"
+    DEPOSIT_HELD = "deposit_held"
+    OUTPUT_CONFIRMED = "output_confirmed"
+    START_REFUSED = "start_refused"
+    REQUEST_RETURN = "request_return"
+    COLLECT = "collect"
+    PAID = "paid"
+
+
+MOVES: Final[Mapping[tuple[RentalState, RentalEvent], RentalState]] = MappingProxyType(
+    {
+        # Before the door.
+        (RentalState.REQUESTED, RentalEvent.ACCEPT): RentalState.ACCEPTED,
+        (RentalState.REQUESTED, RentalEvent.DECLINE): RentalState.DECLINED,
+        (RentalState.REQUESTED, RentalEvent.CANCEL): RentalState.CANCELLED,
+        (RentalState.ACCEPTED, RentalEvent.SET_OUT): RentalState.DELIVERING,
+        (RentalState.ACCEPTED, RentalEvent.CANCEL): RentalState.CANCELLED,
+        (RentalState.DELIVERING, RentalEvent.HAND_OVER): RentalState.DELIVERED,
+        (RentalState.DELIVERING, RentalEvent.CANCEL): RentalState.CANCELLED,
+        # At the door.
+        (RentalState.DELIVERED, RentalEvent.SCAN): RentalState.DEPOSIT_DUE,
+        (RentalState.DELIVERED, RentalEvent.REQUEST_RETURN): RentalState.RETURNING,
+        (RentalState.DEPOSIT_DUE, RentalEvent.SCAN): RentalState.DEPOSIT_DUE,
+        (RentalState.DEPOSIT_DUE, RentalEvent.DEPOSIT_HELD): RentalState.STARTING,
+        (RentalState.DEPOSIT_DUE, RentalEvent.REQUEST_RETURN): RentalState.RETURNING,
+        (RentalState.STARTING, RentalEvent.OUTPUT_CONFIRMED): RentalState.RENTING,
+        (RentalState.STARTING, RentalEvent.START_REFUSED): RentalState.START_FAILED,
+        (RentalState.START_FAILED, RentalEvent.COLLECT): RentalState.CANCELLED,
+        # Renting.
+        (RentalState.RENTING, RentalEvent.REQUEST_RETURN): RentalState.RETURNING,
+        (RentalState.RENTING, RentalEvent.COLLECT): RentalState.PAYMENT_DUE,
+        (RentalState.RETURNING, RentalEvent.REQUEST_RETURN): RentalState.RETURNING,
+        (RentalState.RETURNING, RentalEvent.COLLECT): RentalState.PAYMENT_DUE,
+        (RentalState.PAYMENT_DUE, RentalEvent.PAID): RentalState.COMPLETED,
+    }
+)
+
+CLOSED: Final = frozenset(RentalState) - {state for state, _ in MOVES}
+"""States that nothing leads out of."""
+
+
+def step(state: RentalState, event: RentalEvent) -> RentalState:
+    """Take a rental one move on.
+
+    Raises:
+        Refusal: WRONG_STATE, naming the state and the event.
+    """
+    after = MOVES.get((state, event))
+    if after is None:
+        raise Refusal(Code.WRONG_STATE, state=state, event=event)
+    return after
+
+
+# -- what people are shown -----------------------------------------------------------------
+
+
+class Stage(StrEnum):
+    """A rental's state as a renter reads it (R9)."""
+
+    DELIVERING = "delivering"
+    RENTING = "renting"
+    COMPLETED = "completed"
+    CLOSED = "closed"
+
+
+class MerchantList(StrEnum):
+    """The list a merchant finds a rental in (M2)."""
+
+    TO_FULFIL = "to_fulfil"
+    IN_PROGRESS = "in_progress"
+    TO_COLLECT = "to_collect"
+    COMPLETED = "completed"
+    CLOSED = "closed"
+
+
+_SHOWN: Final[Mapping[RentalState, tuple[Stage, MerchantList]]] = MappingProxyType(
+    {
+        RentalState.REQUESTED: (Stage.DELIVERING, MerchantList.TO_FULFIL),
+        RentalState.ACCEPTED: (Stage.DELIVERING, MerchantList.TO_FULFIL),
+        RentalState.DELIVERING: (Stage.DELIVERING, MerchantList.TO_FULFIL),
+        RentalState.DELIVERED: (Stage.DELIVERING, MerchantList.TO_FULFIL),
+        RentalState.DEPOSIT_DUE: (Stage.DELIVERING, MerchantList.TO_FULFIL),
+        RentalState.STARTING: (Stage.DELIVERING, MerchantList.TO_FULFIL),
+        RentalState.RENTING: (Stage.RENTING, MerchantList.IN_PROGRESS),
+        RentalState.RETURNING: (Stage.RENTING, MerchantList.TO_COLLECT),
+        RentalState.PAYMENT_DUE: (Stage.RENTING, MerchantList.IN_PROGRESS),
+        RentalState.COMPLETED: (Stage.COMPLETED, MerchantList.COMPLETED),
+        RentalState.CANCELLED: (Stage.CLOSED, MerchantList.CLOSED),
+        RentalState.DECLINED: (Stage.CLOSED, MerchantList.CLOSED),
+        RentalState.START_FAILED: (Stage.CLOSED, MerchantList.TO_COLLECT),
+    }
+)
+
+
+def stage_of(state: RentalState) -> Stage:
+    """Give the renter's word for a state."""
+    return _SHOWN[state][0]
+
+
+def list_of(state: RentalState) -> MerchantList:
+    """Give the merchant's list for a state."""
+    return _SHOWN[state][1]
+
+
+def states_in(shown_as: Stage | MerchantList) -> frozenset[RentalState]:
+    """Give the states that are shown as this stage, or in this list."""
+    return frozenset(
+        state for state, shown in _SHOWN.items() if any(word is shown_as for word in shown)
+    )
+
+
+# -- time ----------------------------------------------------------------------------------
+
+
+def billing_start(
+    terms: Terms,
+    *,
+    arrived_at: datetime | None,
+    plugged_at: datetime | None,
+    unlocked_at: datetime | None,
+    handed_over_at: datetime | None,
+    confirmed_at: datetime | None,
+) -> datetime | None:
+    """Find when billing starts: at what the tariff names, the handover and the proof in hand.
+
+    Args:
+        terms: name one of the first three as the start.
+        arrived_at: when the delivery arrived.
+        plugged_at: when a load was first plugged in and fed; None if none yet.
+        unlocked_at: when the renter scanned the bank to unlock it.
+        handed_over_at: when the handover was proven.
+        confirmed_at: since when the bank's own state says that it feeds.
+
+    Returns:
+        None while any of what it takes is unknown: then nothing is billed.
+    """
+    named = {
+        BillingStart.ARRIVAL: arrived_at,
+        BillingStart.PLUGGED: plugged_at,
+        BillingStart.UNLOCKED: unlocked_at,
+    }[terms.billing_start]
+    if named is None or handed_over_at is None or confirmed_at is None:
+        return None
+    return max(named, handed_over_at, confirmed_at)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReturnEvidence:
+    """All that tells of a return. None: it did not happen, or was not heard of."""
+
+    started_at: datetime | None
+    """When billing started."""
+    requested_at: datetime | None = None
+    """When the renter asked for the bank to be fetched."""
+    collected_at: datetime | None = None
+    """When staff scanned the bank to collect it."""
+    output_off_at: datetime | None = None
+    """Since when the bank feeds nothing, by its own word, and has not fed again."""
+
+
+def returned_at(evidence: ReturnEvidence) -> datetime | None:
+    """Find when billing ends: at the earliest credible evidence, in the renter's favour.
+
+    An output that was off before billing started tells of the time before. A rental that
+    was asked back before billing could start has used no time: it ends where it starts.
+
+    Returns:
+        None while nothing tells of a return: the meter runs.
+    """
+    started_at, off_at = evidence.started_at, evidence.output_off_at
+    if started_at is not None and off_at is not None and off_at < started_at:
+        off_at = None
+    told = [at for at in (evidence.requested_at, evidence.collected_at, off_at) if at is not None]
+    if not told:
+        return None
+    return min(told) if started_at is None else max(started_at, min(told))
+
+
+# -- the picture ---------------------------------------------------------------------------
+
+
+def diagram() -> str:
+    """Draw the table as a Mermaid state diagram; the README shows it."""
+    first = next(iter(RentalState))
+    lines = ["stateDiagram-v2", f"    [*] --> {first}"]
+    lines += [f"    {state} --> {after}: {event}" for (state, event), after in MOVES.items()]
+    lines += [f"    {state} --> [*]" for state in RentalState if state in CLOSED]
+    return "\n".join(lines) + "\n"

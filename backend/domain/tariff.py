@@ -1,0 +1,417 @@
+"""What a rental costs: one function for the quote, the running total and the bill.
+
+The theory
+----------
+:class:`Terms` are one version of a merchant's tariff. They never change; a rental keeps a
+snapshot (:func:`to_json`). :func:`price` reads them, a start and an end, and nothing else, so
+the quote, the running total and the final bill cannot disagree.
+
+Let *t* be the whole seconds from billing start to the end (a part of a second is the
+renter's). Intervals are half-open.
+
+1. The first ``free_s`` seconds are free. At exactly ``free_s`` nothing is charged yet.
+2. After them, time is cut into blocks. With ``ceil`` a block is charged once it has begun.
+   With ``floor_after_first`` the first is charged once it has begun, a later one only once
+   it is over.
+3. From billing start, each 24 h is a day. A block belongs to the day that it begins in, and a
+   day costs ``cap_24h_minor`` at the most.
+4. The delivery fee comes on top, unless the delivery was late.
+5. The whole, delivery included, is ``cap_total_minor`` at the most: for that the bank is
+   bought. It is the most that anybody who accepted these terms can ever owe.
+
+What must always hold: the price never falls as time goes on, so a running total never exceeds
+the bill; it is never negative, and never above ``cap_total_minor``; the lines sum to the total.
+
+Free minutes belong to a visit, not to a scan: who rents again within ten minutes goes on with
+what was left of them (:func:`free_used`).
+
+Not modelled: time of day, opening hours, cancellation.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any, Final
+
+from backend.domain.errors import Code, Refusal
+from backend.domain.lang import Lang
+from backend.domain.money import ZERO, Currency, Minor, show
+
+DAY_S: Final = 86_400
+HOUR_S: Final = 3_600
+MINUTE_S: Final = 60
+RENT_AGAIN_S: Final = 600
+"""Renting again within this does not renew the free minutes."""
+MOST_MINOR: Final = 1_000_000_000
+"""The largest amount in a tariff: a billion of any minor unit is a typing error."""
+
+
+class BillingStart(StrEnum):
+    """What starts the meter (P3)."""
+
+    ARRIVAL = "arrival"
+    PLUGGED = "plugged"
+    UNLOCKED = "unlocked"
+
+
+class Rounding(StrEnum):
+    """When a block is charged."""
+
+    CEIL = "ceil"
+    FLOOR_AFTER_FIRST = "floor_after_first"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """One version of a tariff. :func:`lint` says whether it may be used."""
+
+    currency: Currency = Currency.CNY
+    free_s: int
+    """Free seconds at the beginning."""
+    block_s: int
+    """Length of a block."""
+    block_price_minor: Minor
+    cap_24h_minor: Minor
+    """The most that 24 hours cost."""
+    cap_total_minor: Minor
+    """The most that the rental costs, delivery included; for that the bank is bought."""
+    delivery_fee_minor: Minor
+    """Charged once, if the delivery was not late."""
+    deposit_minor: Minor
+    """Held from the scan to charge until the rental is completed."""
+    billing_start: BillingStart
+    rounding: Rounding
+
+
+# -- the price -----------------------------------------------------------------------------
+
+
+class LineKind(StrEnum):
+    """What a line of a bill is for."""
+
+    BLOCKS = "blocks"
+    CAP_24H = "cap_24h"
+    DELIVERY = "delivery"
+    DELIVERY_LATE = "delivery_late"
+    CAP_TOTAL = "cap_total"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One line of a bill; what is taken off again is negative."""
+
+    kind: LineKind
+    quantity: int
+    """Blocks charged, days capped; 1 else."""
+    amount_minor: Minor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Price:
+    """What it costs, and how that came about."""
+
+    elapsed_s: int
+    """Whole seconds from billing start to the end."""
+    lines: tuple[Line, ...]
+    """None of them zero; they sum to the total."""
+    total_minor: Minor
+
+
+NOTHING: Final = Price(elapsed_s=0, lines=(), total_minor=ZERO)
+"""The price of a rental whose billing never started."""
+
+
+def price(
+    terms: Terms,
+    *,
+    start: datetime,
+    end: datetime,
+    delivery_late: bool = False,
+    free_used_s: int = 0,
+) -> Price:
+    """Price the time from billing start to the end.
+
+    Args:
+        terms: without a problem (:func:`lint`).
+        start: when billing started, aware.
+        end: when it ended, or now for the running total, aware. An end before the start is
+            no time: a clock that was set back makes no money.
+        delivery_late: whether the delivery missed the promised time.
+        free_used_s: free seconds that an earlier rental of the same visit used up.
+    """
+    elapsed_s = max(0, seconds_between(start, end))
+    free_s = max(0, terms.free_s - free_used_s)
+    blocks = _blocks(replace(terms, free_s=free_s), elapsed_s)
+    lines = (
+        Line(
+            kind=LineKind.BLOCKS,
+            quantity=blocks.count,
+            amount_minor=Minor(blocks.count * terms.block_price_minor),
+        ),
+        Line(
+            kind=LineKind.CAP_24H, quantity=blocks.days_capped, amount_minor=blocks.discount_minor
+        ),
+        Line(kind=LineKind.DELIVERY, quantity=1, amount_minor=terms.delivery_fee_minor),
+        Line(
+            kind=LineKind.DELIVERY_LATE,
+            quantity=1,
+            amount_minor=Minor(-terms.delivery_fee_minor if delivery_late else 0),
+        ),
+    )
+    uncapped = sum(line.amount_minor for line in lines)
+    total = Minor(min(uncapped, terms.cap_total_minor))
+    over = Line(kind=LineKind.CAP_TOTAL, quantity=1, amount_minor=Minor(total - uncapped))
+    return Price(
+        elapsed_s=elapsed_s,
+        lines=tuple(line for line in (*lines, over) if line.amount_minor != 0),
+        total_minor=total,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Blocks:
+    """Blocks charged, and what the daily cap takes off them."""
+
+    count: int
+    days_capped: int
+    discount_minor: Minor
+
+
+def _blocks(terms: Terms, elapsed_s: int) -> _Blocks:
+    """Count the blocks of all days, and those that are above their day's cap."""
+    count = _charged(terms, elapsed_s)
+    days_capped = discount = 0
+    for day in range(-(-elapsed_s // DAY_S)):
+        before, after = (min(count, _begun(terms, edge * DAY_S)) for edge in (day, day + 1))
+        over = (after - before) * terms.block_price_minor - terms.cap_24h_minor
+        if over > 0:
+            days_capped += 1
+            discount -= over
+    return _Blocks(count=count, days_capped=days_capped, discount_minor=Minor(discount))
+
+
+def _begun(terms: Terms, elapsed_s: int) -> int:
+    """How many blocks begin before this second."""
+    return -(-max(0, elapsed_s - terms.free_s) // terms.block_s)
+
+
+def _charged(terms: Terms, elapsed_s: int) -> int:
+    """How many blocks are charged by this second."""
+    begun = _begun(terms, elapsed_s)
+    if terms.rounding is Rounding.CEIL or begun == 0:
+        return begun
+    return max(1, (elapsed_s - terms.free_s) // terms.block_s)
+
+
+def seconds_between(start: datetime, end: datetime) -> int:
+    """Count the whole seconds from start to end, rounded down; across zones, too.
+
+    Raises:
+        ValueError: one of them is naive.
+    """
+    if start.tzinfo is None or end.tzinfo is None:
+        msg = "a time without a zone cannot be billed"
+        raise ValueError(msg)
+    return (end.astimezone(UTC) - start.astimezone(UTC)) // timedelta(seconds=1)
+
+
+def free_used(
+    terms: Terms, *, earlier_start: datetime, earlier_end: datetime, start: datetime
+) -> int:
+    """Count the free seconds already used, by an earlier rental that just ended.
+
+    Args:
+        terms: of the rental that starts.
+        earlier_start: when billing of the same renter's last rental started.
+        earlier_end: when it ended.
+        start: when billing of the new one starts.
+    """
+    if seconds_between(earlier_end, start) >= RENT_AGAIN_S:
+        return 0
+    return min(terms.free_s, max(0, seconds_between(earlier_start, earlier_end)))
+
+
+# -- the linter ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """Why terms may not be used."""
+
+    code: Code
+    fields: tuple[str, ...]
+    """The terms it is about."""
+
+
+def lint(terms: Terms) -> tuple[Problem, ...]:
+    """List every problem of these terms; none: they may be used."""
+    amounts = {
+        field.name: getattr(terms, field.name)
+        for field in fields(terms)
+        if field.name.endswith(("_s", "_minor"))
+    }
+    negative = tuple(name for name, amount in amounts.items() if amount < 0)
+    large = tuple(
+        name
+        for name, amount in amounts.items()
+        if amount > (DAY_S if name.endswith("_s") else MOST_MINOR)
+    )
+    checks = (
+        (Code.TARIFF_NEGATIVE, negative, bool(negative)),
+        (Code.TARIFF_OUT_OF_RANGE, large, bool(large)),
+        # Time that no block covers would have no price.
+        (Code.TARIFF_GAP, ("block_s",), terms.block_s == 0),
+        (
+            Code.TARIFF_CAP_UNDER_BLOCK,
+            ("cap_24h_minor", "block_price_minor"),
+            terms.cap_24h_minor < terms.block_price_minor,
+        ),
+        (
+            Code.TARIFF_TOTAL_UNDER_CAP,
+            ("cap_total_minor", "cap_24h_minor", "delivery_fee_minor"),
+            terms.cap_total_minor < terms.cap_24h_minor + terms.delivery_fee_minor,
+        ),
+        (Code.TARIFF_NO_DEPOSIT, ("deposit_minor",), terms.deposit_minor == 0),
+        (
+            Code.TARIFF_DEPOSIT_OVER_TOTAL,
+            ("deposit_minor", "cap_total_minor"),
+            terms.deposit_minor > terms.cap_total_minor,
+        ),
+    )
+    return tuple(Problem(code=code, fields=about) for code, about, holds in checks if holds)
+
+
+def check(terms: Terms) -> Terms:
+    """Give back terms that may be used.
+
+    Raises:
+        Refusal: BAD_TARIFF, with the codes of all problems.
+    """
+    problems = lint(terms)
+    if problems:
+        raise Refusal(Code.BAD_TARIFF, problems=",".join(problem.code for problem in problems))
+    return terms
+
+
+# -- the snapshot --------------------------------------------------------------------------
+
+SNAPSHOT_VERSION: Final = 1
+
+
+def to_json(terms: Terms) -> str:
+    """Write terms down; the same terms always give the same bytes."""
+    return json.dumps({"version": SNAPSHOT_VERSION, **asdict(terms)}, sort_keys=True)
+
+
+def from_json(snapshot: str) -> Terms:
+    """Read terms that :func:`to_json` wrote.
+
+    Raises:
+        ValueError: it is no such snapshot, or of a version that is not known.
+    """
+    told: dict[str, Any] = json.loads(snapshot)
+    names = {field.name for field in fields(Terms)}
+    if told.pop("version", None) != SNAPSHOT_VERSION or told.keys() != names:
+        msg = f"not the terms of a tariff, version {SNAPSHOT_VERSION}: {snapshot[:80]!r}"
+        raise ValueError(msg)
+    return Terms(
+        currency=Currency(told.pop("currency")),
+        billing_start=BillingStart(told.pop("billing_start")),
+        rounding=Rounding(told.pop("rounding")),
+        **{name: Minor(int(amount)) for name, amount in told.items()},
+    )
+
+
+# -- the disclosure ------------------------------------------------------------------------
+
+_STARTS: Final[Mapping[Lang, Mapping[BillingStart, str]]] = MappingProxyType(
+    {
+        Lang.EN: {
+            BillingStart.ARRIVAL: "the power bank is delivered to you",
+            BillingStart.PLUGGED: "your device is plugged in and charges",
+            BillingStart.UNLOCKED: "you scan the power bank to unlock it",
+        },
+        Lang.ZH: {
+            BillingStart.ARRIVAL: "充電寶送達",
+            BillingStart.PLUGGED: "插上設備並開始充電",
+            BillingStart.UNLOCKED: "您掃碼解鎖充電寶",
+        },
+    }
+)
+
+_SENTENCES: Final[Mapping[Lang, Mapping[str, str]]] = MappingProxyType(
+    {
+        Lang.EN: {
+            "start": "Billing starts when {start}, but not before the power bank confirms that"
+            " it is on.",
+            "free": "The first {free} of it are free.",
+            "block": "Time is charged in blocks of {block}, at {price} each.",
+            Rounding.CEIL: "A block that has begun is charged in full.",
+            Rounding.FLOOR_AFTER_FIRST: "The first block is charged once it has begun, a later"
+            " one only once it is over.",
+            "cap_24h": "Each 24 hours from the start of billing cost {cap_24h} at most.",
+            "delivery": "Delivery costs {delivery}; nothing if it is late.",
+            "no_delivery": "Delivery is free.",
+            "cap_total": "The whole rental, delivery included, costs {cap_total} at most; at that"
+            " price the power bank is yours.",
+            "end": "Billing ends when you ask for the return, when staff collect the power bank,"
+            " or when it turns off for good, whichever comes first.",
+            "deposit": "A deposit of {deposit} is held, and freed when you have paid.",
+            "examples": "Examples, delivery included: 1 hour {hour}, 24 hours {day}.",
+        },
+        Lang.ZH: {
+            "start": "自{start}時起計費,且不早於充電寶確認已供電之時。",
+            "free": "其中前{free}免費。",
+            "block": "每{block}為一個計費單位,每單位{price}。",
+            Rounding.CEIL: "不足一個計費單位的,按一個計費單位計。",
+            Rounding.FLOOR_AFTER_FIRST: "首個計費單位開始即計費,之後不足一個計費單位的不計費。",
+            "cap_24h": "自計費開始起,每24小時最多{cap_24h}。",
+            "delivery": "配送費{delivery},配送超時則免收。",
+            "no_delivery": "免配送費。",
+            "cap_total": "整個訂單(含配送費)最多{cap_total},達到此金額充電寶即歸您所有。",
+            "end": "計費至您申請歸還、服務人員取回或充電寶最終停止供電時止,以最早者為準。",
+            "deposit": "押金{deposit}僅作凍結,支付訂單後即解凍。",
+            "examples": "示例(含配送費):1小時{hour},24小時{day}。",
+        },
+    }
+)
+
+_UNITS: Final[Mapping[Lang, tuple[str, str, str]]] = MappingProxyType(
+    {Lang.EN: (" h", " min", " s"), Lang.ZH: ("小時", "分鐘", "秒")}
+)
+
+
+def disclosure(terms: Terms, lang: Lang) -> str:
+    """Say these terms in words, one sentence a line: what a renter accepts before paying."""
+    told = ["start", *(["free"] if terms.free_s else []), "block", terms.rounding, "cap_24h"]
+    told += ["delivery" if terms.delivery_fee_minor else "no_delivery", "cap_total", "end"]
+    told += ["deposit", "examples"]
+    amounts = {
+        "price": terms.block_price_minor,
+        "cap_24h": terms.cap_24h_minor,
+        "delivery": terms.delivery_fee_minor,
+        "cap_total": terms.cap_total_minor,
+        "deposit": terms.deposit_minor,
+        "hour": _example(terms, HOUR_S),
+        "day": _example(terms, DAY_S),
+    }
+    facts = {name: show(amount, terms.currency) for name, amount in amounts.items()}
+    facts["start"] = _STARTS[lang][terms.billing_start]
+    facts |= {"free": _span(terms.free_s, lang), "block": _span(terms.block_s, lang)}
+    return "\n".join(_SENTENCES[lang][name].format(**facts) for name in told)
+
+
+def _example(terms: Terms, span_s: int) -> Minor:
+    """Price a span, by the very function that bills it."""
+    start = datetime(2000, 1, 1, tzinfo=UTC)
+    return price(terms, start=start, end=start + timedelta(seconds=span_s)).total_minor
+
+
+def _span(span_s: int, lang: Lang) -> str:
+    """Name a span exactly: ``1 h 30 min``."""
+    counts = (span_s // HOUR_S, span_s % HOUR_S // MINUTE_S, span_s % MINUTE_S)
+    told = [f"{count}{unit}" for count, unit in zip(counts, _UNITS[lang], strict=True) if count]
+    return (" " if lang is Lang.EN else "").join(told)
