@@ -69,11 +69,24 @@ DEPOSIT_MOVES: Final[Mapping[tuple[DepositState, DepositEvent], DepositState]] =
         (DepositState.UNKNOWN, DepositEvent.RELEASE): DepositState.RELEASED,
         (DepositState.UNKNOWN, DepositEvent.EXPIRE): DepositState.EXPIRED,
         (DepositState.UNKNOWN, DepositEvent.DECLINE): DepositState.DECLINED,
+        # What is known already may be told again.
+        (DepositState.PENDING, DepositEvent.STILL_OPEN): DepositState.PENDING,
+        (DepositState.HELD, DepositEvent.HOLD): DepositState.HELD,
+        (DepositState.CAPTURED, DepositEvent.CAPTURE): DepositState.CAPTURED,
+        (DepositState.RELEASED, DepositEvent.RELEASE): DepositState.RELEASED,
+        (DepositState.EXPIRED, DepositEvent.EXPIRE): DepositState.EXPIRED,
+        (DepositState.DECLINED, DepositEvent.DECLINE): DepositState.DECLINED,
+        (DepositState.UNKNOWN, DepositEvent.LOSE_TRACK): DepositState.UNKNOWN,
     }
 )
-"""A state not named on the left is final."""
 
-ENDED: Final = frozenset(DepositState) - {state for state, _ in DEPOSIT_MOVES}
+ENDED: Final = (
+    DepositState.CAPTURED,
+    DepositState.RELEASED,
+    DepositState.EXPIRED,
+    DepositState.DECLINED,
+)
+"""States that nothing leads out of."""
 
 
 def move_deposit(state: DepositState, event: DepositEvent) -> DepositState:
@@ -123,6 +136,8 @@ def transfers_for(
     Whoever writes them skips those whose key is written already.
     """
     after = move_deposit(state, event)
+    if after is state:
+        return ()
     begun = ledger.deposit_held(
         hold_id=hold.id,
         renter=hold.renter,

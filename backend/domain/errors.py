@@ -66,7 +66,6 @@ class Code(StrEnum):
     TARIFF_GAP = "tariff_gap"
     TARIFF_CAP_UNDER_BLOCK = "tariff_cap_under_block"
     TARIFF_TOTAL_UNDER_CAP = "tariff_total_under_cap"
-    TARIFF_TOTAL_UNDER_DELIVERY = "tariff_total_under_delivery"
     TARIFF_NO_DEPOSIT = "tariff_no_deposit"
     TARIFF_DEPOSIT_OVER_TOTAL = "tariff_deposit_over_total"
     TARIFF_OUT_OF_RANGE = "tariff_out_of_range"

@@ -104,7 +104,7 @@ MOVES: Final[Mapping[tuple[RentalState, RentalEvent], RentalState]] = MappingPro
     }
 )
 
-CLOSED: Final = frozenset(RentalState) - {state for state, _ in MOVES}
+CLOSED: Final = tuple(state for state in RentalState if state not in {left for left, _ in MOVES})
 """States that nothing leads out of."""
 
 

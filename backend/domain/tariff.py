@@ -29,13 +29,12 @@ Not modelled: time of day, opening hours, cancellation.
 """
 
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from types import MappingProxyType
 from typing import Any, Final
 
+from backend.domain.disclosure_words import SENTENCES, STARTS, UNITS
 from backend.domain.errors import Code, Refusal
 from backend.domain.lang import Lang
 from backend.domain.money import ZERO, Currency, Minor, show
@@ -299,6 +298,8 @@ def check(terms: Terms) -> Terms:
 # -- the snapshot --------------------------------------------------------------------------
 
 SNAPSHOT_VERSION: Final = 1
+_WORDS: Final = frozenset({"currency", "billing_start", "rounding"})
+"""The terms that are not numbers."""
 
 
 def to_json(terms: Terms) -> str:
@@ -317,71 +318,19 @@ def from_json(snapshot: str) -> Terms:
     if told.pop("version", None) != SNAPSHOT_VERSION or told.keys() != names:
         msg = f"not the terms of a tariff, version {SNAPSHOT_VERSION}: {snapshot[:80]!r}"
         raise ValueError(msg)
+    amounts = {name: told[name] for name in names - _WORDS}
+    if not all(type(amount) is int for amount in amounts.values()):
+        msg = f"every amount is a whole number: {snapshot[:80]!r}"
+        raise ValueError(msg)
     return Terms(
-        currency=Currency(told.pop("currency")),
-        billing_start=BillingStart(told.pop("billing_start")),
-        rounding=Rounding(told.pop("rounding")),
-        **{name: Minor(int(amount)) for name, amount in told.items()},
+        currency=Currency(told["currency"]),
+        billing_start=BillingStart(told["billing_start"]),
+        rounding=Rounding(told["rounding"]),
+        **amounts,
     )
 
 
 # -- the disclosure ------------------------------------------------------------------------
-
-_STARTS: Final[Mapping[Lang, Mapping[BillingStart, str]]] = MappingProxyType(
-    {
-        Lang.EN: {
-            BillingStart.ARRIVAL: "the power bank is delivered to you",
-            BillingStart.PLUGGED: "your device is plugged in and charges",
-            BillingStart.UNLOCKED: "you scan the power bank to unlock it",
-        },
-        Lang.ZH: {
-            BillingStart.ARRIVAL: "充電寶送達",
-            BillingStart.PLUGGED: "插上設備並開始充電",
-            BillingStart.UNLOCKED: "您掃碼解鎖充電寶",
-        },
-    }
-)
-
-_SENTENCES: Final[Mapping[Lang, Mapping[str, str]]] = MappingProxyType(
-    {
-        Lang.EN: {
-            "start": "Billing starts when {start}, but not before the power bank confirms that"
-            " it is on.",
-            "free": "The first {free} of it are free.",
-            "block": "Time is charged in blocks of {block}, at {price} each.",
-            Rounding.CEIL: "A block that has begun is charged in full.",
-            Rounding.FLOOR_AFTER_FIRST: "The first block is charged once it has begun, a later"
-            " one only once it is over.",
-            "cap_24h": "Each 24 hours from the start of billing cost {cap_24h} at most.",
-            "delivery": "Delivery costs {delivery}; nothing if it is late.",
-            "no_delivery": "Delivery is free.",
-            "cap_total": "The whole rental, delivery included, costs {cap_total} at most; at that"
-            " price the power bank is yours.",
-            "end": "Billing ends when you ask for the return, when staff collect the power bank,"
-            " or when it turns off for good, whichever comes first.",
-            "deposit": "A deposit of {deposit} is held, and freed when you have paid.",
-            "examples": "Examples, delivery included: 1 hour {hour}, 24 hours {day}.",
-        },
-        Lang.ZH: {
-            "start": "自{start}時起計費,且不早於充電寶確認已供電之時。",
-            "free": "其中前{free}免費。",
-            "block": "每{block}為一個計費單位,每單位{price}。",
-            Rounding.CEIL: "不足一個計費單位的,按一個計費單位計。",
-            Rounding.FLOOR_AFTER_FIRST: "首個計費單位開始即計費,之後不足一個計費單位的不計費。",
-            "cap_24h": "自計費開始起,每24小時最多{cap_24h}。",
-            "delivery": "配送費{delivery},配送超時則免收。",
-            "no_delivery": "免配送費。",
-            "cap_total": "整個訂單(含配送費)最多{cap_total},達到此金額充電寶即歸您所有。",
-            "end": "計費至您申請歸還、服務人員取回或充電寶最終停止供電時止,以最早者為準。",
-            "deposit": "押金{deposit}僅作凍結,支付訂單後即解凍。",
-            "examples": "示例(含配送費):1小時{hour},24小時{day}。",
-        },
-    }
-)
-
-_UNITS: Final[Mapping[Lang, tuple[str, str, str]]] = MappingProxyType(
-    {Lang.EN: (" h", " min", " s"), Lang.ZH: ("小時", "分鐘", "秒")}
-)
 
 
 def disclosure(terms: Terms, lang: Lang) -> str:
@@ -399,9 +348,9 @@ def disclosure(terms: Terms, lang: Lang) -> str:
         "day": _example(terms, DAY_S),
     }
     facts = {name: show(amount, terms.currency) for name, amount in amounts.items()}
-    facts["start"] = _STARTS[lang][terms.billing_start]
+    facts["start"] = STARTS[lang][terms.billing_start]
     facts |= {"free": _span(terms.free_s, lang), "block": _span(terms.block_s, lang)}
-    return "\n".join(_SENTENCES[lang][name].format(**facts) for name in told)
+    return "\n".join(SENTENCES[lang][name].format(**facts) for name in told)
 
 
 def _example(terms: Terms, span_s: int) -> Minor:
@@ -413,5 +362,5 @@ def _example(terms: Terms, span_s: int) -> Minor:
 def _span(span_s: int, lang: Lang) -> str:
     """Name a span exactly: ``1 h 30 min``."""
     counts = (span_s // HOUR_S, span_s % HOUR_S // MINUTE_S, span_s % MINUTE_S)
-    told = [f"{count}{unit}" for count, unit in zip(counts, _UNITS[lang], strict=True) if count]
+    told = [f"{count}{unit}" for count, unit in zip(counts, UNITS[lang], strict=True) if count]
     return (" " if lang is Lang.EN else "").join(told)

@@ -1,0 +1,67 @@
+"""The sentences that a tariff is told in, in each language; ``tariff.disclosure`` fills them.
+
+Keys are the values of ``BillingStart`` and ``Rounding``, and names of parts of a tariff.
+"""
+# ruff: noqa: RUF001 - Chinese has its own commas and brackets
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from backend.domain.lang import Lang
+
+STARTS: Final[Mapping[Lang, Mapping[str, str]]] = MappingProxyType(
+    {
+        Lang.EN: {
+            "arrival": "the power bank is delivered to you",
+            "plugged": "your device is plugged in and charges",
+            "unlocked": "you scan the power bank to unlock it",
+        },
+        Lang.ZH: {
+            "arrival": "充電寶送達",
+            "plugged": "插上設備並開始充電",
+            "unlocked": "您掃碼解鎖充電寶",
+        },
+    }
+)
+
+SENTENCES: Final[Mapping[Lang, Mapping[str, str]]] = MappingProxyType(
+    {
+        Lang.EN: {
+            "start": "Billing starts when {start}, but not before the power bank confirms that"
+            " it is on.",
+            "free": "The first {free} of it are free.",
+            "block": "Time is charged in blocks of {block}, at {price} each.",
+            "ceil": "A block that has begun is charged in full.",
+            "floor_after_first": "The first block is charged once it has begun, a later"
+            " one only once it is over.",
+            "cap_24h": "Each 24 hours from the start of billing cost {cap_24h} at most.",
+            "delivery": "Delivery costs {delivery}; nothing if it is late.",
+            "no_delivery": "Delivery is free.",
+            "cap_total": "The whole rental, delivery included, costs {cap_total} at most; at that"
+            " price the power bank is yours.",
+            "end": "Billing ends when you ask for the return, when staff collect the power bank,"
+            " or when it turns off for good, whichever comes first.",
+            "deposit": "A deposit of {deposit} is held, and freed when you have paid.",
+            "examples": "Examples, delivery included: 1 hour {hour}, 24 hours {day}.",
+        },
+        Lang.ZH: {
+            "start": "自{start}時起計費，且不早於充電寶確認已供電之時。",
+            "free": "其中前{free}免費。",
+            "block": "每{block}為一個計費單位，每單位{price}。",
+            "ceil": "不足一個計費單位的，按一個計費單位計。",
+            "floor_after_first": "首個計費單位開始即計費，之後不足一個計費單位的不計費。",
+            "cap_24h": "自計費開始起，每24小時最多{cap_24h}。",
+            "delivery": "配送費{delivery}，配送超時則免收。",
+            "no_delivery": "免配送費。",
+            "cap_total": "整個訂單（含配送費）最多{cap_total}，達到此金額充電寶即歸您所有。",
+            "end": "計費至您申請歸還、服務人員取回或充電寶最終停止供電時止，以最早者為準。",
+            "deposit": "押金{deposit}僅作凍結，支付訂單後即解凍。",
+            "examples": "示例（含配送費）：1小時{hour}，24小時{day}。",
+        },
+    }
+)
+
+UNITS: Final[Mapping[Lang, tuple[str, str, str]]] = MappingProxyType(
+    {Lang.EN: (" h", " min", " s"), Lang.ZH: ("小時", "分鐘", "秒")}
+)
