@@ -1,0 +1,1 @@
+"""Payment providers behind one port: what they know, and how they are asked."""

@@ -1,0 +1,117 @@
+"""The sandbox provider, put together: settings to application, and a way to run it alone."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from http import HTTPStatus
+
+import uvicorn
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from fastapi.staticfiles import StaticFiles
+from starlette.exceptions import HTTPException
+
+from backend.payments.provider_app import api, page
+from backend.payments.provider_app.behaviour import Behaviour
+from backend.payments.provider_app.clock import Clock, utc_now
+from backend.payments.provider_app.desk import Desk
+from backend.payments.provider_app.memory import Memory
+from backend.payments.provider_app.problems import HTTP_STATUS, MEDIA_TYPE, Code, Refused, problem
+from backend.payments.provider_app.sender import Sender
+from backend.payments.provider_app.settings import ProviderSettings
+
+log = logging.getLogger(__name__)
+_MAX_BODY_BYTES = 64 * 1024
+_SHUTDOWN_S = 3
+
+
+def create_provider_app(settings: ProviderSettings, *, clock: Clock = utc_now) -> FastAPI:
+    """The application; its lifespan sends the notices and closes the memory.
+
+    Raises:
+        MemoryUnusableError: the database file cannot be used; the message says why.
+    """
+    memory = Memory(settings.database)
+    behaviour = Behaviour()
+    sender = Sender(memory=memory, settings=settings, clock=clock, behaviour=behaviour)
+    desk = Desk(memory=memory, settings=settings, clock=clock, on_notice=sender.wake)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        task = asyncio.create_task(sender.run(desk), name="sandbox notices")
+        task.add_done_callback(_cry_out)
+        yield
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+        memory.close()
+
+    app = FastAPI(
+        title="Lendwatt sandbox payment provider",
+        lifespan=lifespan,
+        docs_url=None,  # they would load scripts from elsewhere
+        redoc_url=None,
+        max_body_size=_MAX_BODY_BYTES,
+    )
+    app.state.settings = settings
+    app.state.desk = desk
+    app.state.behaviour = behaviour
+    app.include_router(api.router)
+    app.include_router(page.router)
+    app.add_api_route("/healthz", _healthz, include_in_schema=False)
+    app.mount("/static", StaticFiles(directory=page.HERE / "static"))
+    app.exception_handler(Refused)(_refused)
+    app.exception_handler(RequestValidationError)(_invalid)
+    app.exception_handler(HTTPException)(_http)
+    return app
+
+
+def run_provider(settings: ProviderSettings, *, host: str = "127.0.0.1", port: int = 8090) -> None:
+    """Run it alone, until SIGINT or SIGTERM.
+
+    Raises:
+        MemoryUnusableError: the database file cannot be used.
+        OSError: the port cannot be had.
+    """
+    config = uvicorn.Config(
+        create_provider_app(settings),
+        host=host,
+        port=port,
+        ws="none",
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=_SHUTDOWN_S,
+    )
+    uvicorn.Server(config).run()
+
+
+async def _healthz() -> dict[str, str]:
+    return {"status": "ok"}
+
+
+def _cry_out(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and task.exception() is not None:
+        log.critical("the sandbox provider sends no more notices", exc_info=task.exception())
+
+
+def _refused(_request: Request, error: Refused) -> JSONResponse:
+    return _problem(HTTP_STATUS[error.code], error.code, error.detail)
+
+
+def _invalid(_request: Request, error: RequestValidationError) -> JSONResponse:
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return _problem(
+        HTTP_STATUS[Code.INVALID_REQUEST], Code.INVALID_REQUEST, f"{where}: {first['msg']}"
+    )
+
+
+def _http(_request: Request, error: HTTPException) -> JSONResponse:
+    code = HTTPStatus(error.status_code).name.lower()
+    return _problem(error.status_code, code, str(error.detail))
+
+
+def _problem(status: int, code: str, detail: str) -> JSONResponse:
+    return JSONResponse(problem(status, code, detail), status_code=status, media_type=MEDIA_TYPE)
