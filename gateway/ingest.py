@@ -61,6 +61,16 @@ class _Work:
     letters: list[Letter] = field(default_factory=list)
 
 
+@dataclass(slots=True)
+class _Folded:
+    """What a batch made of the shadows."""
+
+    shadows: dict[BankId, Shadow]
+    said: dict[BankId, str] = field(default_factory=dict)
+    samples: dict[BankId, Shadow] = field(default_factory=dict)
+    events: list[Event] = field(default_factory=list)
+
+
 class Ingest:
     """Moves what banks say into the store.
 
@@ -127,43 +137,42 @@ class Ingest:
     def _store_together(self, messages: Sequence[Incoming]) -> bool:
         work = self._decode(messages)
         results = [(bank, said) for bank, said, _ in work.said if isinstance(said, Result)]
-        events: list[Event] = []
         with self._store.transaction() as connection:
             before = self._store.shadows(connection, (bank for bank, _, _ in work.said))
-            after, samples = self._fold(before, work, events)
-            changed = [shadow for bank, shadow in after.items() if shadow is not before[bank]]
-            self._store.save_shadows(connection, changed)
-            self._store.add_events(connection, events)
-            self._store.add_samples(connection, samples.values())
+            folded = self._fold(before, work)
+            self._store.save_shadows(connection, folded.shadows.values(), folded.said)
+            self._store.add_events(connection, folded.events)
+            self._store.add_samples(connection, folded.samples.values())
             self._store.note_results(connection, results)
             self._store.add_dead_letters(connection, work.letters)
-        self._count(messages, events, work.letters)
+        self._count(messages, folded.events, work.letters)
         acted = any(
-            shadow.last_command != before[shadow.bank_id].last_command for shadow in changed
+            shadow.last_command != before[bank].last_command
+            for bank, shadow in folded.shadows.items()
         )
-        return bool(events or results or acted)
+        return bool(folded.events or results or acted)
 
-    def _fold(
-        self, before: dict[BankId, Shadow], work: _Work, events: list[Event]
-    ) -> tuple[dict[BankId, Shadow], dict[BankId, Shadow]]:
-        after, samples = dict(before), {}
-        low_pct = self._settings.low_battery_pct
+    def _fold(self, before: dict[BankId, Shadow], work: _Work) -> _Folded:
+        folded = _Folded(shadows=dict(before))
+        shadows, low_pct = folded.shadows, self._settings.low_battery_pct
         for bank, said, incoming in work.said:
             applied = apply(
-                after[bank],
+                shadows[bank],
                 said,
                 incoming.received_at_ms,
                 retained=incoming.retained,
                 low_battery_pct=low_pct,
             )
-            after[bank] = applied.shadow
+            shadows[bank] = applied.shadow
+            if applied.obeyed:
+                folded.said[bank] = incoming.payload.decode()
             if applied.events:
-                events.extend(applied.events)
+                folded.events.extend(applied.events)
             if applied.sampled:
-                samples[bank] = applied.shadow
+                folded.samples[bank] = applied.shadow
             if applied.quarantined is not None:
                 work.letters.append(_letter(incoming, Reason.IMPLAUSIBLE, applied.quarantined))
-        return after, samples
+        return folded
 
     def _decode(self, messages: Sequence[Incoming]) -> _Work:
         work = _Work()

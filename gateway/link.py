@@ -12,8 +12,10 @@ loop. What this adds:
   does not hear it.
 - **Reconnect** with doubled delays and full jitter, bounded.
 - **Hold back.** With ``unacked_max`` messages in hand the socket is not read.
-- **Read in chunks.** Paho asks the kernel for one byte at a time; :class:`_ChunkedSocket` asks
-  for 64 KiB and serves paho from memory, and collects what paho writes into one send.
+- **Read in chunks.** Paho asks the kernel for one byte at a time, and calls back through three
+  locks for each message; that is most of what a message costs. :class:`_ChunkedSocket` asks for
+  64 KiB; a PUBLISH goes from there to the batch, the PUBACKs of a batch are one write, and every
+  other packet is paho's.
 """
 
 import asyncio
@@ -21,6 +23,7 @@ import contextlib
 import random
 import socket
 import ssl
+import struct
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Final
 
@@ -39,8 +42,12 @@ from gateway.settings import GatewaySettings
 
 log = structlog.get_logger("gateway.link")
 
+_PUBLISH: Final = 0x30
 _QOS_BITS: Final = 0x06
 _QOS_1: Final = 0x02
+_RETAIN: Final = 0x01
+_PUBACK: Final = 0x40020000
+"""A whole PUBACK as one number, less the message's."""
 _CHUNK: Final = 65_536
 _OUT_MAX: Final = 8 * 1024 * 1024
 """Bytes that may wait for the broker to take them; past this the connection is given up."""
@@ -48,9 +55,11 @@ _CONNECT_TIMEOUT_S: Final = 10.0
 
 
 class _ChunkedSocket:
-    """A non-blocking socket that reads in chunks and writes when told to.
+    """A non-blocking socket that reads in chunks, tells packets apart, and writes when told to.
 
     It is to paho what paho's own WebSocket wrapper is: ``recv``, ``send``, ``fileno``, ``close``.
+    Paho is only let at whole packets, so it is never left in the middle of one, and what it
+    writes it writes whole: our own packets may stand between paho's, both ways.
     """
 
     def __init__(self, inner: socket.socket) -> None:
@@ -73,9 +82,30 @@ class _ChunkedSocket:
         self._at = 0
         return True
 
-    @property
-    def has_more(self) -> bool:
-        return self._at < len(self._read)
+    def next_packet(self) -> tuple[int, int, int] | None:
+        """The next whole packet: its first byte, and where its body begins and ends.
+
+        Raises:
+            BrokerAway: its length is not what MQTT allows.
+        """
+        read, at = self._read, self._at + 1
+        length = shift = 0
+        while at < len(read):
+            digit = read[at]
+            at += 1
+            length |= (digit & 0x7F) << shift
+            if digit < 0x80:  # noqa: PLR2004
+                return (read[self._at], at, at + length) if at + length <= len(read) else None
+            shift += 7
+            if shift > 21:  # noqa: PLR2004
+                msg = "the broker does not speak MQTT"
+                raise BrokerAway(msg)
+        return None
+
+    def take(self, begin: int, end: int) -> bytes:
+        """The packet's body, past which the next one is."""
+        self._at = end
+        return self._read[begin:end]
 
     def recv(self, size: int) -> bytes:
         taken = self._read[self._at : self._at + size]
@@ -112,32 +142,12 @@ class _ChunkedSocket:
 
 
 class _Paho(Client):
-    """Paho, with our socket, and without ten microseconds of callbacks for each message."""
-
-    take: Callable[[str, bytes, int, bool], None]
+    """Paho, with our socket."""
 
     def _create_socket(self) -> Any:
-        inner = super()._create_socket()
+        inner: Any = super()._create_socket()
         inner.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return _ChunkedSocket(inner)
-
-    def _handle_publish(self) -> MQTTErrorCode:
-        """What paho does for a PUBLISH at QoS 0 or 1, straight to ``take``."""
-        header, packet = self._in_packet["command"], self._in_packet["packet"]
-        qos = header & _QOS_BITS
-        try:
-            topic_end = 2 + (packet[0] << 8 | packet[1])
-            topic = packet[2:topic_end].decode()
-            mid = packet[topic_end] << 8 | packet[topic_end + 1] if qos else 0
-        except (IndexError, UnicodeDecodeError):
-            return MQTTErrorCode.MQTT_ERR_PROTOCOL
-        if qos == 0:
-            self.take(topic, bytes(packet[topic_end:]), 0, bool(header & 1))
-            return MQTTErrorCode.MQTT_ERR_SUCCESS
-        if qos != _QOS_1:  # we never subscribe at QoS 2
-            return MQTTErrorCode.MQTT_ERR_PROTOCOL
-        self.take(topic, bytes(packet[topic_end + 2 :]), mid, bool(header & 1))
-        return MQTTErrorCode.MQTT_ERR_SUCCESS
 
 
 class MqttBatch:
@@ -177,10 +187,10 @@ class Link:
         self._arrived: list[Incoming] = []
         self._something = asyncio.Event()
         self._closed: asyncio.Future[str] | None = None
+        self._changed = asyncio.Event()
         self._connection = 0
         self._unacked = 0
         self._reading = False
-        self._received_at_ms = 0
         self._echoes_missed = 0
         self._subscribe_mid: int | None = None
         self.is_ready = asyncio.Event()
@@ -230,9 +240,10 @@ class Link:
         if connection != self._connection:
             return
         self._unacked -= len(messages)
-        for message in messages:
-            if message.mid:
-                self._client.ack(message.mid, 1)
+        mids = [_PUBACK | message.mid for message in messages if message.mid]
+        sock = self._socket()
+        if sock is not None:
+            sock.send(struct.pack(f"!{len(mids)}I", *mids))
         self._flush()
         if self._unacked < self._settings.unacked_max // 2:
             self._watch()
@@ -277,9 +288,9 @@ class Link:
         assert self._closed is not None  # noqa: S101  # set by the caller
         try:
             async with asyncio.timeout(_CONNECT_TIMEOUT_S):
-                ready = asyncio.ensure_future(self.is_ready.wait())
-                await asyncio.wait({ready, self._closed}, return_when=asyncio.FIRST_COMPLETED)
-                ready.cancel()
+                while not self.is_ready.is_set() and not self._closed.done():
+                    await self._changed.wait()
+                    self._changed.clear()
         except TimeoutError:
             return "the broker did not confirm the subscriptions in time"
         return await self._closed
@@ -312,7 +323,6 @@ class Link:
             protocol=MQTTProtocolVersion.MQTTv311,
             manual_ack=True,
         )
-        client.take = self._take
         client.on_connect = self._on_connect
         client.on_subscribe = self._on_subscribe
         client.on_disconnect = self._on_disconnect
@@ -329,14 +339,6 @@ class Link:
         return client
 
     # -- paho's callbacks: they set marks and return -------------------------------------
-
-    def _take(self, topic: str, payload: bytes, mid: int, retained: bool) -> None:  # noqa: FBT001
-        if topic == self._echo_topic:
-            self._echoes_missed = 0
-            return
-        self._arrived.append(Incoming(topic, payload, self._received_at_ms, retained, mid))
-        self._unacked += 1
-        self.received += 1
 
     def _on_connect(
         self, client: Client, _data: Any, _flags: ConnectFlags, code: ReasonCode,
@@ -360,6 +362,7 @@ class Link:
             return
         self.ready_since_ms = now_ms()
         self.is_ready.set()
+        self._changed.set()
         log.info("subscribed", broker=str(self._address))
 
     def _on_disconnect(
@@ -392,14 +395,46 @@ class Link:
         if not is_there:
             self._lost("the broker closed the connection")
             return
-        self._received_at_ms = now_ms()
-        while sock.has_more and self._client.loop_read() == MQTTErrorCode.MQTT_ERR_SUCCESS:
-            pass
+        try:
+            self._read_packets(sock)
+        except BrokerAway as away:
+            self._lost(str(away))
+            return
         if self._arrived:
             self._something.set()
         if self._unacked >= self._settings.unacked_max:
             self._unwatch()
         self._flush()
+
+    def _read_packets(self, sock: _ChunkedSocket) -> None:
+        """Each PUBLISH to the batch, and every other packet to paho."""
+        received_at_ms, before = now_ms(), len(self._arrived)
+        while (packet := sock.next_packet()) is not None:
+            header, begin, end = packet
+            if header & 0xF0 == _PUBLISH:
+                self._take(header, sock.take(begin, end), received_at_ms)
+            elif self._client.loop_read() != MQTTErrorCode.MQTT_ERR_SUCCESS:
+                break
+        self._unacked += len(self._arrived) - before
+        self.received += len(self._arrived) - before
+
+    def _take(self, header: int, body: bytes, received_at_ms: int) -> None:
+        qos = header & _QOS_BITS
+        try:
+            end = 2 + (body[0] << 8 | body[1])
+            topic = body[2:end].decode()
+            mid = body[end] << 8 | body[end + 1] if qos else 0
+        except (IndexError, UnicodeDecodeError):
+            msg = "the broker does not speak MQTT"
+            raise BrokerAway(msg) from None
+        if topic == self._echo_topic:
+            self._echoes_missed = 0
+            return
+        if qos > _QOS_1:
+            msg = "the broker sends at QoS 2, which was not asked for"
+            raise BrokerAway(msg)
+        payload = body[end + 2 :] if qos else body[end:]
+        self._arrived.append(Incoming(topic, payload, received_at_ms, bool(header & _RETAIN), mid))
 
     def _flush(self) -> None:
         """Let paho write into our buffer, and the buffer onto the wire."""
@@ -440,3 +475,4 @@ class Link:
     def _lost(self, why: str) -> None:
         if self._closed is not None and not self._closed.done():
             self._closed.set_result(why)
+            self._changed.set()

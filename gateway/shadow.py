@@ -82,7 +82,7 @@ _OUTPUT_EVENTS: Final[dict[str, type[Since]]] = {Output.ON: OutputOn, Output.OFF
 
 
 class Shadow(NamedTuple):
-    """One row of ``bank_shadow``, where each field is explained.
+    """One row of ``bank_shadow``, where each field is explained, less the state's own words.
 
     A tuple, because tens of thousands a second are read from the database, replaced and
     written back: the row *is* the value.
@@ -111,13 +111,6 @@ class Shadow(NamedTuple):
     energy_mwh: int
     last_command: str | None
     faults: str
-    temp_c: float | None
-    voltage_mv: int | None
-    current_ma: int | None
-    cycles: int | None
-    rssi_dbm: int | None
-    lat: float | None
-    lng: float | None
     config_version: int | None
     model: str | None
     hw: str | None
@@ -150,8 +143,7 @@ def unheard(bank: BankId) -> Shadow:
         heard_at_ms=0, state_at_ms=0, will_at_ms=None, presence=Presence.OFFLINE,
         battery=None, lock=None, lock_ms=None, output=None, output_ms=None,
         plugged=None, plugged_ms=None, sessions=0, on_s=0, energy_mwh=0,
-        last_command=None, faults="", temp_c=None, voltage_mv=None, current_ma=None, cycles=None,
-        rssi_dbm=None, lat=None, lng=None, config_version=None, model=None, hw=None, fw=None,
+        last_command=None, faults="", config_version=None, model=None, hw=None, fw=None,
         sampled_at_ms=0, sampled_battery=-1, suspect=None,
     )  # fmt: skip
 
@@ -191,6 +183,8 @@ class Applied:
 
     shadow: Shadow
     events: tuple[Event, ...] = ()
+    obeyed: bool = False
+    """It was a state, and the shadow is now it."""
     sampled: bool = False
     """The battery level is due for the history."""
     quarantined: str | None = None
@@ -271,21 +265,19 @@ def _obey(
         state.lock, state.lock_ms, state.output, state.output_ms,
         state.plugged, state.plugged_ms, state.sessions, state.on_s, state.energy_mwh,
         state.last_command, " ".join(sorted(state.faults)) if state.faults else "",
-        state.temp_c, state.voltage_mv, state.current_ma, state.cycles, state.rssi_dbm,
-        state.lat, state.lng, state.config_version,
-        shadow.model, shadow.hw, shadow.fw,
+        state.config_version, shadow.model, shadow.hw, shadow.fw,
         received_at_ms if sampled else shadow.sampled_at_ms,
         state.battery if sampled else shadow.sampled_battery,
         None,
     )  # fmt: skip
     if _tells_nothing_new(shadow, new, low_pct) and not reset:
-        return Applied(new, (), sampled)
+        return Applied(new, (), obeyed=True, sampled=sampled)
     events = (
         *_online(shadow, received_at_ms),
         *_facts(shadow, state, new.boot_at_ms(), received_at_ms),
         *_changes(shadow, new, low_pct, reset=reset),
     )
-    return Applied(new, events, sampled)
+    return Applied(new, events, obeyed=True, sampled=sampled)
 
 
 def _tells_nothing_new(old: Shadow, new: Shadow, low_pct: int) -> bool:

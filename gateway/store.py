@@ -8,7 +8,7 @@ the same message by primary key, so all of this may be done twice.
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -91,12 +91,15 @@ class Store:
             rows = connection.exec_driver_sql(_SHADOWS_SQLITE, (json.dumps(wanted),))
         else:
             rows = connection.exec_driver_sql(_SHADOWS_POSTGRESQL, (wanted,))
-        found = {row[0]: Shadow._make(row) for row in rows}
+        found = {row[0]: Shadow._make(row) for row in rows.all()}
         return {bank: found.get(bank) or unheard(bank) for bank in wanted}
 
-    def save_shadows(self, connection: Connection, shadows: Sequence[Shadow]) -> None:
-        """Write shadows over what was there."""
-        _many(connection, SHADOW, Shadow._fields, shadows, newest_wins=True)
+    def save_shadows(
+        self, connection: Connection, shadows: Iterable[Shadow], said: Mapping[BankId, str]
+    ) -> None:
+        """Write shadows over what was there, and with them the states that they now are."""
+        rows = [(*shadow, said.get(shadow.bank_id)) for shadow in shadows]
+        _many(connection, SHADOW, (*Shadow._fields, "said"), rows, newest_wins=True)
 
     def add_events(self, connection: Connection, events: Iterable[Event]) -> None:
         """Add events; one that is there already is left as it is."""
@@ -104,7 +107,7 @@ class Store:
 
     def add_samples(self, connection: Connection, shadows: Iterable[Shadow]) -> None:
         """Add battery history, a row for each shadow."""
-        rows = [(s.bank_id, s.sampled_at_ms, s.battery, s.energy_mwh, s.temp_c) for s in shadows]
+        rows = [(s.bank_id, s.sampled_at_ms, s.battery, s.energy_mwh) for s in shadows]
         _many(connection, SAMPLE, _SAMPLE_COLUMNS, rows)
 
     def add_dead_letters(self, connection: Connection, letters: Iterable[Letter]) -> None:
@@ -203,7 +206,7 @@ class Store:
             .order_by(SHADOW.c.heard_at_ms)
             .limit(limit)
         )
-        return [Shadow._make(row) for row in rows]
+        return [Shadow._make(row[:-1]) for row in rows]
 
     def set_presence(self, connection: Connection, shadow: Shadow, presence: Presence) -> bool:
         """Move a bank's presence unless it was heard meanwhile."""
@@ -278,7 +281,7 @@ def _open_command(command: Sequence[Any], shadow: Sequence[Any]) -> OpenCommand:
             reason=Refused(reason) if reason else None,
         ),
         args=row["args"],
-        shadow=None if shadow[0] is None else Shadow._make(shadow),
+        shadow=None if shadow[0] is None else Shadow._make(shadow[:-1]),
     )
 
 
@@ -292,7 +295,7 @@ _SHADOWS_POSTGRESQL = (
     f"SELECT {_COLUMNS} FROM bank_shadow WHERE bank_id = ANY(%s) ORDER BY bank_id FOR UPDATE"  # noqa: S608
 )
 
-_SAMPLE_COLUMNS = ("bank_id", "at_ms", "battery", "energy_mwh", "temp_c")
+_SAMPLE_COLUMNS = ("bank_id", "at_ms", "battery", "energy_mwh")
 
 
 def _many(
@@ -315,7 +318,13 @@ def _bulk_sql(
 ) -> str:
     marks = ", ".join("?" if dialect.paramstyle == "qmark" else "%s" for _ in columns)
     keys = [column.name for column in table.primary_key]
-    sets = ", ".join(f"{name} = excluded.{name}" for name in columns if name not in keys)
+    sets = ", ".join(
+        f"{name} = coalesce(excluded.{name}, {table.name}.{name})"
+        if name == "said"  # a birth or a will moves the shadow, and is not a state
+        else f"{name} = excluded.{name}"
+        for name in columns
+        if name not in keys
+    )
     return (
         f"INSERT INTO {table.name} ({', '.join(columns)}) VALUES ({marks}) "  # noqa: S608
         f"ON CONFLICT ({', '.join(keys)}) DO "

@@ -69,13 +69,6 @@ class BankShadow(SQLModel, table=True):
     last_command: str | None = Field(default=None, max_length=40)
     faults: str = Field(default="", sa_type=Text)
     """Sorted, one space between."""
-    temp_c: float | None = None
-    voltage_mv: int | None = None
-    current_ma: int | None = None
-    cycles: int | None = _big(default=None)
-    rssi_dbm: int | None = None
-    lat: float | None = None
-    lng: float | None = None
     config_version: int | None = _big(default=None)
     model: str | None = Field(default=None, max_length=32)
     hw: str | None = Field(default=None, max_length=32)
@@ -84,6 +77,8 @@ class BankShadow(SQLModel, table=True):
     sampled_battery: int
     suspect: str | None = Field(default=None, sa_type=Text)
     """A line that does not follow, while it is not yet believed: see ``shadow.Suspect``."""
+    said: str | None = Field(default=None, sa_type=Text)
+    """The newest state obeyed, word for word: temperature, position and the like are here."""
 
 
 class DomainEvent(SQLModel, table=True):
@@ -187,7 +182,6 @@ class BankSample(SQLModel, table=True):
     at_ms: int = Field(primary_key=True, sa_type=BigInteger)
     battery: int
     energy_mwh: int = _big()
-    temp_c: float | None = None
 
 
 class BankConfig(SQLModel, table=True):
