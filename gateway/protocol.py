@@ -218,11 +218,11 @@ class State(Message):
     battery: Percent
     """Charge level, percent."""
     lock: Lock
-    """The output lock."""
+    """How the output lock stands."""
     lock_ms: Uint53
     """``up_ms`` at which ``lock`` took this value."""
     output: Output
-    """Whether the bank may feed a load."""
+    """Whether a load may be fed."""
     output_ms: Uint53
     """``up_ms`` at which ``output`` took this value."""
     plugged: bool
@@ -301,7 +301,7 @@ class Command(Message):
     """One instruction. Carried out only in boot ``boot`` and until ``not_after_ms``.
 
     ``args`` is loose here, so that a bank can answer ``bad_args`` to what it does not
-    understand; :class:`UpdateArgs` is the only kind that has any.
+    understand. Only ``update`` has any: :class:`UpdateArgs`.
     """
 
     id: CommandIdText
