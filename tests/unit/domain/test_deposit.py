@@ -1,0 +1,94 @@
+import pytest
+
+from backend.domain.deposit import (
+    DEPOSIT_MOVES,
+    ENDED,
+    DepositEvent,
+    DepositState,
+    Hold,
+    Settled,
+    move_deposit,
+    settle,
+    transfers_for,
+)
+from backend.domain.errors import Code, Refusal
+from backend.domain.ledger import TransferKind
+from backend.domain.money import Currency, Minor
+
+HOLD = Hold(
+    id="H1",
+    renter="R1",
+    currency=Currency.CNY,
+    held_minor=Minor(9900),
+    captured_minor=Minor(1000),
+)
+
+
+def kinds(state, event):
+    return [transfer.kind for transfer in transfers_for(state, event, HOLD)]
+
+
+def test_a_hold_is_asked_for_held_and_released():
+    state = move_deposit(DepositState.PENDING, DepositEvent.HOLD)
+    assert state is DepositState.HELD
+    assert move_deposit(state, DepositEvent.RELEASE) is DepositState.RELEASED
+
+
+def test_what_cannot_follow_is_refused_and_names_both():
+    with pytest.raises(Refusal) as refused:
+        move_deposit(DepositState.RELEASED, DepositEvent.CAPTURE)
+    assert refused.value.code is Code.WRONG_STATE
+    assert refused.value.detail == {"state": "released", "event": "capture"}
+
+
+def test_nothing_leads_out_of_an_ended_hold():
+    left = {state for (state, _), after in DEPOSIT_MOVES.items() if after is not state}
+    assert set(ENDED) == set(DepositState) - left
+
+
+def test_what_is_in_doubt_can_turn_out_to_be_anything():
+    reached = {
+        after for (state, _), after in DEPOSIT_MOVES.items() if state is DepositState.UNKNOWN
+    }
+    assert reached == set(DepositState)
+
+
+@pytest.mark.parametrize("state", DepositState)
+def test_a_fact_told_twice_changes_nothing(state):
+    again = [event for (left, event), after in DEPOSIT_MOVES.items() if left is after is state]
+    assert again
+    assert [kinds(state, event) for event in again] == [[]] * len(again)
+
+
+def test_holding_is_written_in_the_books():
+    assert kinds(DepositState.PENDING, DepositEvent.HOLD) == [TransferKind.DEPOSIT_HELD]
+
+
+@pytest.mark.parametrize("state", [DepositState.HELD, DepositState.UNKNOWN])
+@pytest.mark.parametrize(
+    ("event", "end"),
+    [
+        (DepositEvent.CAPTURE, TransferKind.DEPOSIT_CAPTURED),
+        (DepositEvent.RELEASE, TransferKind.DEPOSIT_RELEASED),
+        (DepositEvent.EXPIRE, TransferKind.DEPOSIT_RELEASED),
+    ],
+)
+def test_an_end_is_written_with_its_beginning_which_may_not_have_been_heard(state, event, end):
+    assert kinds(state, event) == [TransferKind.DEPOSIT_HELD, end]
+
+
+@pytest.mark.parametrize(
+    "event", [DepositEvent.DECLINE, DepositEvent.EXPIRE, DepositEvent.LOSE_TRACK]
+)
+def test_a_hold_that_never_was_leaves_no_trace(event):
+    assert kinds(DepositState.PENDING, event) == []
+
+
+@pytest.mark.parametrize(
+    ("held", "fee", "kept", "freed"),
+    [(9900, 1000, 1000, 8900), (9900, 0, 0, 9900), (9900, 9900, 9900, 0), (9900, 12000, 9900, 0)],
+)
+def test_never_more_is_kept_than_was_held(held, fee, kept, freed):
+    assert settle(held_minor=Minor(held), fee_minor=Minor(fee)) == Settled(
+        kept_minor=Minor(kept), freed_minor=Minor(freed)
+    )
