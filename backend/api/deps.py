@@ -39,7 +39,8 @@ from backend.settings import SESSIONS_AT_ONCE, Settings
 READS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
-def _nobody(_session: Session, _person_id: str) -> Standing:
+def nobody(_session: Session, _person_id: str) -> Standing:
+    """Give the standing of who neither owns nor works for a merchant."""
     return Standing()
 
 
@@ -53,7 +54,7 @@ class Parts:
     tokens: signin.Tokens
     code_sender: signin.CodeSender
     hub: Hub
-    standing_of: Callable[[Session, str], Standing] = _nobody
+    standing_of: Callable[[Session, str], Standing] = nobody
     """Which merchants a person owns and works for."""
     providers: Mapping[str, Provider] = field(default_factory=dict)
     """Payment providers by the name in their webhook's path."""

@@ -9,8 +9,133 @@ A refused request had no effect, so nothing is kept and the same key may be trie
 unless the refusal itself was a fact that was kept (``keep_despite_refusal``).
 """
 
+import hashlib
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fastapi import Depends, Header, Request, Response, params
+from fastapi.concurrency import run_in_threadpool
 from fastapi.routing import APIRoute
+from sqlmodel import Session
+
+from backend.api.deps import CurrentPrincipal, DbSession, Now
+from backend.api.errors import refused
+from backend.db import idempotency
+from backend.db.engine import is_kept
+from backend.db.idempotency import Answer
+from backend.domain.errors import Code, Refusal
+
+KEY_HEADER = "Idempotency-Key"
+REPLAYED_HEADER = "Idempotency-Replayed"
+
+IdempotencyKey = Annotated[
+    str,
+    Header(
+        alias=KEY_HEADER,
+        description="Any text that is new for each thing you want done, as a UUID. "
+        "Send it again with the same body to hear the same answer.",
+        min_length=1,
+        max_length=128,
+        pattern=r"^[\x21-\x7e]+$",
+    ),
+]
+
+
+class _AnsweredBefore(Exception):  # noqa: N818 - not an error: the way out of the dependencies
+    def __init__(self, answer: Answer) -> None:
+        super().__init__()
+        self.answer = answer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Claimed:
+    """A key that this request holds until its transaction ends."""
+
+    session: Session
+    person_id: str
+    key: str
+
+    def keep(self, response: Response) -> None:
+        answer = Answer(
+            status=response.status_code,
+            media_type=response.headers.get("content-type"),
+            body=bytes(response.body),
+        )
+        idempotency.keep(self.session, person_id=self.person_id, key=self.key, answer=answer)
+
+
+async def _fingerprint(request: Request) -> str:
+    """Tell this request from any other that could come with the same key."""
+    head = f"{request.method} {request.url.path}?{request.url.query}\n".encode()
+    return hashlib.sha256(head + await request.body()).hexdigest()
+
+
+def _claim(
+    *,
+    request: Request,
+    session: DbSession,
+    who: CurrentPrincipal,
+    now: Now,
+    key: IdempotencyKey,
+    fingerprint: Annotated[str, Depends(_fingerprint)],
+) -> None:
+    earlier = idempotency.claim(
+        session, person_id=who.person_id, key=key, fingerprint=fingerprint, now=now
+    )
+    if earlier is None:
+        request.state.claimed = _Claimed(session=session, person_id=who.person_id, key=key)
+    elif earlier.fingerprint == fingerprint:
+        raise _AnsweredBefore(earlier.answer)
+    else:
+        raise Refusal(Code.IDEMPOTENCY_KEY_REUSED)
 
 
 class IdempotentRoute(APIRoute):
     """A route whose POSTs need an ``Idempotency-Key`` and repeat their answer."""
+
+    def __init__(
+        self,
+        path: str,
+        endpoint: Callable[..., Any],
+        *,
+        methods: set[str] | list[str] | None = None,
+        dependencies: Sequence[params.Depends] | None = None,
+        **others: Any,
+    ) -> None:
+        self.is_idempotent = "POST" in (methods or ())
+        claim = [Depends(_claim)] if self.is_idempotent else []
+        super().__init__(
+            path, endpoint, methods=methods, dependencies=[*claim, *(dependencies or ())], **others
+        )
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Wrap the route: inside its transaction, keep the answer or give the earlier one."""
+        handle = super().get_route_handler()
+        return _once(handle) if self.is_idempotent else handle
+
+
+def _once(
+    handle: Callable[[Request], Coroutine[Any, Any, Response]],
+) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+    async def handle_once(request: Request) -> Response:
+        try:
+            response = await handle(request)
+        except _AnsweredBefore as before:
+            return _again(before.answer)
+        except Refusal as refusal:
+            claimed: _Claimed | None = getattr(request.state, "claimed", None)
+            if claimed is None or not is_kept(claimed.session):
+                raise
+            response = refused(request, refusal)
+        await run_in_threadpool(request.state.claimed.keep, response)
+        return response
+
+    return handle_once
+
+
+def _again(answer: Answer) -> Response:
+    headers = {REPLAYED_HEADER: "true"}
+    if answer.media_type is not None:
+        headers["content-type"] = answer.media_type
+    return Response(answer.body, status_code=answer.status, headers=headers)

@@ -1,0 +1,465 @@
+"""What people read when something is refused, in each language.
+
+A text has two parts: a title that says what is wrong, the same each time, and a detail that
+names the facts of this time and says what to do. ``{names}`` are filled from the refusal's
+details; words in them that are themselves codes (a state, a reason) are translated first.
+"""
+# ruff: noqa: RUF001 - Chinese has its own commas and brackets
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
+
+from backend.domain.custody import Holder, Proof
+from backend.domain.errors import Code
+from backend.domain.lang import Lang
+from backend.domain.precheck import WhyNot
+from backend.domain.rental import RentalState
+
+DEFAULT: Final = Lang.EN
+
+
+class EdgeCode(StrEnum):
+    """Refusals that only HTTP knows."""
+
+    MALFORMED = "malformed"
+    METHOD_NOT_ALLOWED = "method_not_allowed"
+    INTERNAL = "internal"
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """One text in one language."""
+
+    title: str
+    detail: str
+
+
+def _both(zh_title: str, zh_detail: str, en_title: str, en_detail: str) -> Mapping[Lang, Words]:
+    return MappingProxyType(
+        {Lang.ZH: Words(zh_title, zh_detail), Lang.EN: Words(en_title, en_detail)}
+    )
+
+
+WORDS: Final[Mapping[Code | EdgeCode, Mapping[Lang, Words]]] = MappingProxyType(
+    {
+        # Who asks.
+        Code.UNAUTHENTICATED: _both(
+            "請先登入",
+            "未提供有效的訪問令牌，或令牌已過期。請刷新令牌或重新登入。",
+            "Sign in first",
+            "There is no access token, or it is no longer good. Refresh it, or sign in again.",
+        ),
+        Code.SIGN_IN_CODE_WRONG: _both(
+            "驗證碼不正確",
+            "驗證碼不正確，還可以嘗試 {tries_left} 次。請核對後重試，或重新獲取驗證碼。",
+            "The code is wrong",
+            "This is not the code that was sent; {tries_left} tries are left. Check it, or ask "
+            "for a new one.",
+        ),
+        Code.SIGN_IN_CODE_EXPIRED: _both(
+            "驗證碼已失效",
+            "驗證碼已過期、已使用或嘗試次數過多。請重新獲取驗證碼。",
+            "The code is no longer good",
+            "It is too old, was used, or was guessed at too often. Ask for a new one.",
+        ),
+        Code.SESSION_ENDED: _both(
+            "登入已結束",
+            "此設備已退出登入。請重新登入。",
+            "You are signed out",
+            "This device is no longer signed in. Sign in again.",
+        ),
+        Code.FORBIDDEN: _both(
+            "沒有權限",
+            "您的帳號不能執行此操作。請換用有權限的帳號，或向商戶、平台申請權限。",
+            "You may not do this",
+            "Your account has no right to it. Use one that has, or ask the merchant or the "
+            "platform for it.",
+        ),
+        Code.NOT_FOUND: _both(
+            "未找到",
+            "沒有這個內容，或者它不屬於您。請核對鏈接或編號。",
+            "Not found",
+            "There is no such thing, or it is not yours. Check the link or the number.",
+        ),
+        # How it is asked.
+        Code.INVALID_REQUEST: _both(
+            "請求內容有誤",
+            "有些內容不符合要求。請按「errors」中的說明修改後重試。",
+            "The request is not valid",
+            "Some of it cannot be accepted. Mend what “errors” names, and try again.",
+        ),
+        Code.TOO_LARGE: _both(
+            "請求內容過大",
+            "請求超過了大小限制。請減少內容後重試。",
+            "The request is too large",
+            "It is over the size limit. Send less.",
+        ),
+        Code.TOO_MANY_REQUESTS: _both(
+            "操作過於頻繁",
+            "請在 {retry_after_s} 秒後重試。",
+            "Too often",
+            "Try again in {retry_after_s} seconds.",
+        ),
+        Code.IDEMPOTENCY_KEY_MISSING: _both(
+            "缺少 Idempotency-Key",
+            "請在請求頭 Idempotency-Key 中附上一個新的唯一值，例如 UUID。",
+            "Idempotency-Key is missing",
+            "Send a header Idempotency-Key with a text that is new for each thing you want "
+            "done, for instance a UUID.",
+        ),
+        Code.IDEMPOTENCY_KEY_REUSED: _both(
+            "Idempotency-Key 已被另一請求使用",
+            "同一個 Idempotency-Key 不能用於不同的內容。請為新的操作換一個值。",
+            "This Idempotency-Key belongs to another request",
+            "It came before with other content. Use a new key for a new thing.",
+        ),
+        Code.TRY_AGAIN: _both(
+            "系統繁忙",
+            "系統暫時無法處理。請在 {retry_after_s} 秒後重試。",
+            "Busy",
+            "It cannot be done at the moment. Try again in {retry_after_s} seconds.",
+        ),
+        EdgeCode.MALFORMED: _both(
+            "無法讀取請求",
+            "請求正文不是有效的 JSON。請檢查格式後重試。",
+            "The request cannot be read",
+            "Its body is not JSON. Check how it is written, and try again.",
+        ),
+        EdgeCode.METHOD_NOT_ALLOWED: _both(
+            "不支持此方法",
+            "此地址不支持該 HTTP 方法。可用的方法見 Allow 響應頭。",
+            "Not this method",
+            "This address does not take that HTTP method; the Allow header names those it does.",
+        ),
+        EdgeCode.INTERNAL: _both(
+            "系統出錯",
+            "這是我們的問題，已經記錄。請稍後重試。",
+            "Something went wrong here",
+            "The fault is ours, and was noted. Try again later.",
+        ),
+        # Renting.
+        Code.WRONG_STATE: _both(
+            "當前狀態下無法操作",
+            "當前狀態為「{state}」，不能執行此操作。請刷新後查看最新狀態。",
+            "Not now",
+            "This cannot be done while it is “{state}”. Reload to see where it stands.",
+        ),
+        Code.BANK_UNAVAILABLE: _both(
+            "這個充電寶現在不能租",
+            "原因：{why}。請換一個充電寶，或稍後再試。",
+            "This power bank cannot be rented now",
+            "Because {why}. Take another one, or try later.",
+        ),
+        Code.ALREADY_TAKEN: _both(
+            "已被他人接單",
+            "另一位先到一步。請選择其他任務或充電寶。",
+            "Taken",
+            "Somebody else was first. Choose another.",
+        ),
+        Code.BANK_BUSY: _both(
+            "充電寶正在執行其他指令",
+            "請稍等片刻再試。",
+            "The power bank is busy",
+            "It is still carrying out another command. Try again in a moment.",
+        ),
+        # Handing over.
+        Code.WRONG_BANK: _both(
+            "不是這個充電寶",
+            "掃到的是 {scanned}，應為 {expected}。請掃描正確的充電寶。",
+            "This is another power bank",
+            "You scanned {scanned}; it should be {expected}. Scan the right one.",
+        ),
+        Code.BAD_CODE: _both(
+            "交接碼不正確",
+            "還可以嘗試 {tries_left} 次。請向租用人核對四位交接碼。",
+            "The handover code is wrong",
+            "{tries_left} tries are left. Ask the renter for their four digits again.",
+        ),
+        Code.CODE_LOCKED: _both(
+            "交接碼已鎖定",
+            "嘗試次數過多。請租用人查看新的交接碼。",
+            "The handover code is locked",
+            "It was tried too often. Ask the renter for the new one on their screen.",
+        ),
+        Code.PROOF_REQUIRED: _both(
+            "需要交接憑證",
+            "充電寶從{giver}交給{taker}時，不能只憑「{proof}」。請掃描充電寶或輸入交接碼。",
+            "Proof is needed",
+            "From {giver} to {taker}, “{proof}” is not enough. Scan the power bank, or type the "
+            "handover code.",
+        ),
+        Code.WRONG_HANDS: _both(
+            "不能這樣交接",
+            "充電寶不能從{giver}直接交給{taker}。請刷新後查看它現在在誰手裡。",
+            "It cannot change hands like this",
+            "A power bank does not go from {giver} to {taker}. Reload to see who has it.",
+        ),
+        # Money.
+        Code.DISCLOSURE_NOT_ACCEPTED: _both(
+            "請先同意計費說明",
+            "請閱讀計費規則與押金說明，同意後再繼續。",
+            "Accept the price first",
+            "Read the price and the deposit's terms, and accept them to go on.",
+        ),
+        Code.DEPOSIT_NOT_HELD: _both(
+            "押金尚未支付",
+            "請先支付押金，再開始充電。",
+            "The deposit is not held",
+            "Pay the deposit first; charging starts after it.",
+        ),
+        Code.PAYMENT_IN_DOUBT: _both(
+            "正在確認付款結果",
+            "上一筆付款的結果還不確定，請不要重複付款。稍後再查看。",
+            "A payment is still in doubt",
+            "Whether the last payment went through is not known yet. Do not pay twice; look "
+            "again soon.",
+        ),
+        Code.PAYMENT_DECLINED: _both(
+            "付款被拒絕",
+            "支付機構沒有接受這筆付款。請換一種方式，或聯繫支付機構。",
+            "The payment was declined",
+            "The payment provider did not accept it. Pay in another way, or ask the provider.",
+        ),
+        Code.NOTHING_TO_PAY: _both(
+            "沒有待付款項",
+            "此訂單無需付款。",
+            "Nothing to pay",
+            "This rental owes nothing.",
+        ),
+        Code.AMOUNT_MISMATCH: _both(
+            "金額不符",
+            "應為 {expected_minor}，實為 {got_minor}（{currency} 最小單位）。請聯繫平台核對。",
+            "The amount does not fit",
+            "{expected_minor} was expected, {got_minor} came, in minor units of {currency}. Ask "
+            "the platform to look at it.",
+        ),
+        Code.UNKNOWN_CURRENCY: _both(
+            "不支持的貨幣",
+            "不支持 {currency}。請使用 ISO 4217 代碼，例如 CNY。",
+            "Unknown currency",
+            "{currency} is not one that we know. Use an ISO 4217 code, as CNY.",
+        ),
+        Code.OVERDRAWN: _both(
+            "餘額不足",
+            "餘額不足以完成此操作。請查看餘額後減少金額。",
+            "Not enough balance",
+            "The balance does not cover it. Look at the balance, and ask for less.",
+        ),
+        Code.PROVIDER_AWAY: _both(
+            "支付機構沒有回應",
+            "暫時聯繫不上支付機構。我們會繼續確認，請稍後查看。",
+            "The payment provider does not answer",
+            "We keep asking. Look again soon.",
+        ),
+        Code.BAD_SIGNATURE: _both(
+            "簽名無效",
+            "通知的簽名無法驗證。請檢查密鑰與時間戳。",
+            "The signature is not good",
+            "This notice cannot be believed. Check the key and the timestamp.",
+        ),
+        # Lending.
+        Code.MERCHANT_NOT_APPROVED: _both(
+            "商戶尚未通過審核",
+            "平台審核通過後才能出租。請等待審核結果。",
+            "The merchant is not approved",
+            "The platform must approve it before it may lend. Wait for its word.",
+        ),
+        Code.MERCHANT_NAME_TAKEN: _both(
+            "您已有同名商戶",
+            "請換一個名稱。",
+            "You have a merchant of this name",
+            "Choose another name.",
+        ),
+        Code.UNKNOWN_TIMEZONE: _both(
+            "未知時區",
+            "沒有時區「{timezone}」。請使用 IANA 名稱，例如 Asia/Shanghai。",
+            "Unknown time zone",
+            "There is no “{timezone}”. Use an IANA name, as Asia/Shanghai.",
+        ),
+        Code.BANK_ALREADY_REGISTERED: _both(
+            "充電寶已登記",
+            "{bank} 已經登記過。請核對編號。",
+            "This power bank is registered already",
+            "{bank} is on the platform. Check its number.",
+        ),
+        Code.STAFF_ALREADY_HIRED: _both(
+            "已是服務人員",
+            "此人已經是該商戶的服務人員。",
+            "Already on the staff",
+            "This person works for the merchant already.",
+        ),
+        Code.BAD_TARIFF: _both(
+            "計費規則有誤",
+            "問題：{problems}。請修改後重新提交。",
+            "The tariff cannot stand",
+            "It has these problems: {problems}. Mend them, and send it again.",
+        ),
+        Code.TARIFF_NEGATIVE: _both(
+            "價格不能為負", "請填寫零或正數。", "A price is negative", "Use zero or more."
+        ),
+        Code.TARIFF_GAP: _both(
+            "計費規則有空檔",
+            "有一段時間沒有價格。請補全。",
+            "The tariff has a gap",
+            "Some time has no price. Fill it.",
+        ),
+        Code.TARIFF_CAP_UNDER_BLOCK: _both(
+            "每日封頂低於單次價格",
+            "請提高每日封頂或降低單次價格。",
+            "The daily cap is under one block's price",
+            "Raise the cap, or lower the price.",
+        ),
+        Code.TARIFF_TOTAL_UNDER_CAP: _both(
+            "總封頂低於每日封頂",
+            "請提高總封頂或降低每日封頂。",
+            "The total cap is under the daily cap",
+            "Raise the total cap, or lower the daily one.",
+        ),
+        Code.TARIFF_NO_DEPOSIT: _both(
+            "沒有押金", "請填寫大於零的押金。", "There is no deposit", "Ask for one above zero."
+        ),
+        Code.TARIFF_DEPOSIT_OVER_TOTAL: _both(
+            "押金高於總封頂",
+            "請降低押金或提高總封頂。",
+            "The deposit is over the total cap",
+            "Lower the deposit, or raise the cap.",
+        ),
+        Code.TARIFF_OUT_OF_RANGE: _both(
+            "數值超出範圍",
+            "請填寫合理範圍內的數值。",
+            "A number is out of range",
+            "Use one that makes sense.",
+        ),
+    }
+)
+
+NAMES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
+    {
+        RentalState.REQUESTED: ("待接單", "waiting for the merchant"),
+        RentalState.ACCEPTED: ("已接單", "accepted"),
+        RentalState.DELIVERING: ("配送中", "on its way"),
+        RentalState.DELIVERED: ("已送達", "delivered"),
+        RentalState.DEPOSIT_DUE: ("待付押金", "waiting for the deposit"),
+        RentalState.STARTING: ("正在啟動", "starting"),
+        RentalState.RENTING: ("租借中", "rented"),
+        RentalState.RETURNING: ("歸還中", "being returned"),
+        RentalState.PAYMENT_DUE: ("待支付", "waiting for payment"),
+        RentalState.COMPLETED: ("已完成", "completed"),
+        RentalState.CANCELLED: ("已取消", "cancelled"),
+        RentalState.DECLINED: ("商戶未接單", "declined"),
+        RentalState.START_FAILED: ("啟動失敗", "not started"),
+        Holder.MERCHANT: ("商戶", "the merchant"),
+        Holder.STAFF: ("服務人員", "the staff"),
+        Holder.RENTER: ("租用人", "the renter"),
+        Holder.LOST: ("遺失", "lost"),
+        Holder.SOLD: ("已售出", "sold"),
+        Proof.SCAN: ("掃碼", "a scan"),
+        Proof.CODE: ("交接碼", "a code"),
+        Proof.REASON: ("說明", "a reason"),
+        WhyNot.NOT_REGISTERED: ("未在平台登記", "it is not on the platform"),
+        WhyNot.RECALLED: ("已被召回", "it was recalled"),
+        WhyNot.NOT_APPROVED: ("商戶尚未通過審核", "its merchant is not approved yet"),
+        WhyNot.NO_TARIFF: ("商戶還沒有設置價格", "its merchant has set no price"),
+        WhyNot.NOT_WITH_MERCHANT: ("充電寶不在商戶處", "it is not with its merchant"),
+        WhyNot.NOT_OFFERED: ("商戶暫不出租", "its merchant does not offer it now"),
+        WhyNot.RESERVED: ("已被他人租用", "somebody else has it"),
+        WhyNot.CLOSED: ("商戶已打烊", "its merchant is closed"),
+        WhyNot.OUT_OF_AREA: ("您在服務範圍之外", "you are outside its service area"),
+        WhyNot.FAULTY: ("設備故障", "it has a fault"),
+        WhyNot.OFFLINE: ("設備離线", "it is offline"),
+        WhyNot.LOW: ("電量不足", "its battery is low"),
+        WhyNot.UNPAID_BILL: ("您有未支付的訂單", "you have an unpaid rental"),
+    }
+)
+"""Codes that stand inside a sentence, zh and en."""
+
+FIELD_WORDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
+    {
+        "missing": ("必填", "is missing"),
+        "extra_forbidden": ("不認识這一項", "is not known here"),
+        "string_too_short": ("至少 {min_length} 個字符", "needs at least {min_length} characters"),
+        "string_too_long": ("最多 {max_length} 個字符", "has at most {max_length} characters"),
+        "string_pattern_mismatch": ("格式不正確", "is not written as it should be"),
+        "string_type": ("應為文字", "must be a text"),
+        "int_type": ("應為整數", "must be a whole number"),
+        "int_parsing": ("應為整數", "must be a whole number"),
+        "int_from_float": ("應為整數", "must be a whole number"),
+        "float_type": ("應為數字", "must be a number"),
+        "float_parsing": ("應為數字", "must be a number"),
+        "finite_number": ("應為有限的數字", "must be a finite number"),
+        "bool_type": ("應為 true 或 false", "must be true or false"),
+        "greater_than": ("必須大於 {gt}", "must be more than {gt}"),
+        "greater_than_equal": ("不能小於 {ge}", "must be at least {ge}"),
+        "less_than": ("必須小於 {lt}", "must be less than {lt}"),
+        "less_than_equal": ("不能大於 {le}", "must be at most {le}"),
+        "literal_error": ("只能是 {expected}", "must be {expected}"),
+        "enum": ("只能是 {expected}", "must be {expected}"),
+        "too_long": ("最多 {max_length} 項", "has at most {max_length} items"),
+        "too_short": ("至少 {min_length} 項", "needs at least {min_length} items"),
+    }
+)
+"""What is wrong with one field, by pydantic's name for it."""
+_FIELD_OTHER: Final = ("內容無效", "is not valid")
+
+
+def language(accept_language: str | None) -> Lang:
+    """Choose the language a reader likes best, from an ``Accept-Language`` header."""
+    likes = [part.strip().partition(";") for part in (accept_language or "").split(",")]
+    ranked = sorted(likes, key=lambda like: -_liking(like[2]))
+    for tag, _, quality in ranked:
+        if tag[:2].lower() in tuple(Lang) and _liking(quality) > 0:
+            return Lang(tag[:2].lower())
+    return DEFAULT
+
+
+def _liking(quality: str) -> float:
+    found = re.fullmatch(r"\s*q\s*=\s*(\d(?:\.\d{0,3})?)\s*", quality)
+    return float(found[1]) if found else 1.0
+
+
+def words(code: Code | EdgeCode, lang: Lang, facts: Mapping[str, str | int]) -> Words:
+    """Say why something is refused, with the facts of this time."""
+    text = WORDS[code][lang]
+    named = {name: _name(value, lang) for name, value in facts.items()}
+    return Words(text.title, text.detail.format_map(_Facts(named)))
+
+
+def names(codes: Iterable[str], lang: Lang) -> list[str]:
+    """Say what these codes (states, reasons, problems) mean, one phrase each."""
+    return [_name(code, lang) for code in codes]
+
+
+def field_words(kind: str, lang: Lang, facts: Mapping[str, object]) -> str:
+    """Say what is wrong with one field."""
+    text = FIELD_WORDS.get(kind, _FIELD_OTHER)[_place(lang)]
+    return text.format_map(_Facts({name: str(value) for name, value in facts.items()}))
+
+
+def _name(value: str | int, lang: Lang) -> str:
+    if isinstance(value, int):
+        return str(value)
+    separator = "、" if lang is Lang.ZH else ", "
+    return separator.join(_one_name(part, lang) for part in value.split(","))
+
+
+def _one_name(value: str, lang: Lang) -> str:
+    if value in NAMES:
+        return NAMES[value][_place(lang)]
+    if value in tuple(Code):
+        return WORDS[Code(value)][lang].title
+    return value
+
+
+def _place(lang: Lang) -> int:
+    return 0 if lang is Lang.ZH else 1
+
+
+class _Facts(dict[str, str]):
+    """Facts for a sentence; one that was not given is shown as an ellipsis, not as a crash."""
+
+    def __missing__(self, key: str) -> str:
+        return "…"

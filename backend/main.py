@@ -1,0 +1,93 @@
+"""Settings to engine to routes: the wiring, nothing else."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from importlib.metadata import version
+
+from fastapi import APIRouter, FastAPI
+from sqlmodel import Session
+
+from backend.api import auth, errors, health, stream
+from backend.api.deps import Parts, nobody
+from backend.api.hub import Hub
+from backend.api.middleware import BodyLimit, Measured, Metrics
+from backend.clock import Clock, SystemClock
+from backend.db.engine import Database
+from backend.db.migrate import is_current
+from backend.payments.port import Provider
+from backend.principal import Standing
+from backend.senders import ConsoleSender
+from backend.services.signin import CodeSender, Tokens
+from backend.settings import Settings, token_secret
+
+API = "/api/v1"
+ROUTERS: tuple[APIRouter, ...] = (auth.router, stream.router)
+"""What is served under ``API``."""
+
+
+def make_parts(
+    settings: Settings,
+    *,
+    database: Database,
+    clock: Clock | None = None,
+    code_sender: CodeSender | None = None,
+    standing_of: Callable[[Session, str], Standing] = nobody,
+    providers: Mapping[str, Provider] | None = None,
+    probes: Mapping[str, Callable[[], bool]] | None = None,
+) -> Parts:
+    """Put together what the routes need.
+
+    Raises:
+        StartError: the token secret will not do.
+    """
+    hub = Hub(seats_max=settings.streams_max, seats_per_person_max=settings.streams_per_person_max)
+    database.listen(hub.wake)
+    return Parts(
+        settings=settings,
+        database=database,
+        clock=clock or SystemClock(),
+        tokens=Tokens(secret=token_secret(settings), access_s=settings.access_token_s),
+        code_sender=code_sender or ConsoleSender(),
+        hub=hub,
+        standing_of=standing_of,
+        providers=providers or {},
+        probes={"migrated": lambda: is_current(database.engine), **(probes or {})},
+    )
+
+
+def create_app(parts: Parts, *, routers: tuple[APIRouter, ...] = ROUTERS) -> FastAPI:
+    """Make the HTTP application."""
+    app = FastAPI(
+        title="Lendwatt",
+        version=version("lendwatt"),
+        openapi_url=f"{API}/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=_lifespan,
+        responses={"default": {"model": errors.Problem, "description": "A problem (RFC 9457)."}},
+    )
+    app.state.parts = parts
+    app.state.metrics = Metrics(streams=parts.hub.count)
+    app.add_middleware(BodyLimit, bytes_max=parts.settings.body_bytes_max)
+    app.add_middleware(Measured, metrics=app.state.metrics)
+    errors.install(app)
+    app.include_router(health.router)
+    for router in routers:
+        app.include_router(router, prefix=API)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    parts: Parts = app.state.parts
+    polling = asyncio.create_task(
+        stream.poll(parts.database, parts.hub, period_s=parts.settings.stream_poll_s)
+    )
+    try:
+        yield
+    finally:
+        parts.hub.close()
+        polling.cancel()
+        with suppress(asyncio.CancelledError):
+            await polling
