@@ -2,9 +2,11 @@
 
 import asyncio
 import logging
+import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from http import HTTPStatus
+from typing import Final
 
 import uvicorn
 from fastapi import FastAPI, Request
@@ -23,8 +25,8 @@ from backend.payments.provider_app.sender import Sender
 from backend.payments.provider_app.settings import ProviderSettings
 
 log = logging.getLogger(__name__)
-_MAX_BODY_BYTES = 64 * 1024
-_SHUTDOWN_S = 3
+_MAX_BODY_BYTES: Final = 64 * 1024
+_SHUTDOWN_S: Final = 3
 
 
 def create_provider_app(settings: ProviderSettings, *, clock: Clock = utc_now) -> FastAPI:
@@ -42,11 +44,12 @@ def create_provider_app(settings: ProviderSettings, *, clock: Clock = utc_now) -
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         task = asyncio.create_task(sender.run(desk), name="sandbox notices")
         task.add_done_callback(_cry_out)
-        yield
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
-        memory.close()
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            memory.close()
 
     app = FastAPI(
         title="Lendwatt sandbox payment provider",
@@ -75,16 +78,15 @@ def run_provider(settings: ProviderSettings, *, host: str = "127.0.0.1", port: i
         MemoryUnusableError: the database file cannot be used.
         OSError: the port cannot be had.
     """
-    config = uvicorn.Config(
-        create_provider_app(settings),
-        host=host,
-        port=port,
-        ws="none",
-        log_config=None,
-        access_log=False,
-        timeout_graceful_shutdown=_SHUTDOWN_S,
-    )
-    uvicorn.Server(config).run()
+    with socket.create_server((host, port)) as listener:
+        config = uvicorn.Config(
+            create_provider_app(settings),
+            ws="none",
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=_SHUTDOWN_S,
+        )
+        uvicorn.Server(config).run(sockets=[listener])
 
 
 async def _healthz() -> dict[str, str]:

@@ -102,7 +102,7 @@ class Sender:
                 "POST", self._settings.webhook_url, content=body, headers=headers
             ) as answer:  # its body is nothing to us, and may be endless
                 return answer.is_success
-        except httpx.RequestError as error:
+        except (httpx.RequestError, httpx.InvalidURL) as error:
             log.info("notice %s was not heard: %s", notice.id, type(error).__name__)
             return False
 

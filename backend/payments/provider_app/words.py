@@ -15,7 +15,7 @@ class Lang(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Words:
-    """The page's words. In braces: what is filled in."""
+    """The page's words. In braces: what is filled in. A line break stays one."""
 
     brand: str
     sandbox: str
@@ -69,13 +69,13 @@ WORDS: Final = {
         kind_hold="僅凍結，不扣款",
         number="付款編號",
         about_payment="確認後立即扣款。",
-        about_hold="現在只凍結押金，不扣款；最長凍結 {span}，到期自動解凍。",
+        about_hold="現在只凍結押金，不扣款。\n最長凍結 {span}，到期自動解凍。",
         pay="支付 {amount}",
         agree="同意凍結 {amount}",
         decline="拒絕",
         back="返回 {payee}",
         authorized="押金已凍結",
-        authorized_more="尚未扣款。結算後只收取應付部分，其餘自動解凍。",
+        authorized_more="尚未扣款。\n結算後只收取應付部分，其餘自動解凍。",
         paid="支付成功",
         paid_more="已扣款 {amount}。",
         paid_rest="其餘 {amount} 已解凍。",
@@ -104,16 +104,16 @@ WORDS: Final = {
         kind="How",
         kind_payment="Paid at once",
         kind_hold="Held, not taken",
-        number="Payment number",
+        number="Number",
         about_payment="The amount is taken as soon as you pay.",
-        about_hold="The deposit is only held, not taken, for {span} at most. "
-        "Then it is free again by itself.",
+        about_hold="The deposit is only held, not taken.\n"
+        "After {span} at most it is free again by itself.",
         pay="Pay {amount}",
         agree="Hold {amount}",
         decline="Decline",
         back="Back to {payee}",
         authorized="Deposit held",
-        authorized_more="Nothing was taken. Later, only what you owe is; the rest is released.",
+        authorized_more="Nothing was taken.\nOnly what you owe will be; the rest is released.",
         paid="Paid",
         paid_more="{amount} was taken.",
         paid_rest="The other {amount} is free again.",

@@ -95,6 +95,16 @@ class Receiver:
         self._server.server_close()
 
 
+def until(condition: Callable[[], bool]) -> None:
+    """Look again and again, for a bounded time."""
+    pause = threading.Event()
+    for _ in range(PATIENCE_S * 100):
+        if condition():
+            return
+        pause.wait(0.01)
+    pytest.fail("it did not come true")
+
+
 def listening() -> socket.socket:
     """A socket on a free loopback port: who connects early waits in its queue."""
     listener = socket.create_server(("127.0.0.1", 0))
@@ -165,13 +175,9 @@ class SandboxWorld:
 
     def wait_until_nothing_is_due(self) -> None:
         """Until every notice was delivered, dropped or given up."""
-        pause = threading.Event()
+        due = "SELECT 1 FROM notice WHERE due_us IS NOT NULL"
         with closing(sqlite3.connect(self.settings.database)) as rows:
-            for _ in range(PATIENCE_S * 100):
-                if not rows.execute("SELECT 1 FROM notice WHERE due_us IS NOT NULL").fetchone():
-                    return
-                pause.wait(0.01)
-        pytest.fail("there are still notices to send")
+            until(lambda: rows.execute(due).fetchone() is None)
 
     def raw(self, method: str, path: str, **kwargs: Any) -> httpx.Response:
         """A request past the client, with the account's key."""
@@ -182,7 +188,9 @@ class SandboxWorld:
 
 
 @contextmanager
-def sandbox_world(settings: ProviderSettings, clock: HandClock, receiver: Receiver):
+def sandbox_world(
+    settings: ProviderSettings, clock: HandClock, receiver: Receiver
+) -> Iterator[SandboxWorld]:
     """The provider, started on a free port with these settings."""
     listener = listening()
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
@@ -207,6 +215,11 @@ def sandbox_world(settings: ProviderSettings, clock: HandClock, receiver: Receiv
             yield SandboxWorld(settings, clock, receiver, client, url, stop)
     finally:
         stop()
+
+
+@pytest.fixture
+def wait_until() -> Callable[[Callable[[], bool]], None]:
+    return until
 
 
 @pytest.fixture

@@ -2,7 +2,12 @@
 
 import base64
 import json
+import signal
+import socket
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
@@ -15,7 +20,8 @@ from backend.payments.port import (
     ProviderAway,
     ProviderDeclined,
 )
-from backend.payments.provider_app import MemoryUnusableError, create_provider_app
+from backend.payments.provider_app import MemoryUnusableError, create_provider_app, run_provider
+from backend.payments.provider_app.clock import utc_now
 from backend.payments.provider_app.signer import signed_headers
 from backend.payments.sandbox import SandboxProvider
 
@@ -76,6 +82,67 @@ def test_a_repeat_after_a_restart_still_has_one_effect(settings, start):
         sandbox.provider.refund(payment.ref, key="refund-1", amount_minor=1000)
 
         assert sandbox.provider.fetch(payment.ref).refunded_minor == 1000
+
+
+def test_notices_outlive_a_kill(settings, receiver, wait_until):
+    deaf = replace(settings, webhook_url="http://127.0.0.1:9/closed", webhook_retry_base_s=0.2)
+    with standalone(deaf, wait_until) as (process, client):
+        payment = client.create(
+            key="key",
+            reference="order-1",
+            amount_minor=100,
+            currency="CNY",
+            capture=Capture.AUTOMATIC,
+            description="x",
+            return_url="http://127.0.0.1:1/",
+        )
+        client.simulate(payment.ref, "pay")
+        process.kill()
+        process.wait(10)
+    with standalone(settings, wait_until) as (process, client):
+        heard = receiver.wait_for_kind("payment.paid")
+        notice = client.read_notice(headers=heard.headers, body=heard.body, now=utc_now())
+        assert notice.payment.ref == payment.ref
+        process.terminate()
+        assert process.wait(10) in {0, -signal.SIGTERM}
+
+
+@contextmanager
+def standalone(settings, wait_until):
+    """The provider in a process of its own, by :func:`run_provider`, once it answers."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    script = (
+        "from pathlib import Path\n"
+        "from backend.payments.provider_app import ProviderSettings, run_provider\n"
+        f"run_provider(ProviderSettings(database=Path({str(settings.database)!r}),"
+        f" public_url='http://127.0.0.1:{port}', api_key={settings.api_key!r},"
+        f" webhook_url={settings.webhook_url!r}, webhook_secret={settings.webhook_secret!r},"
+        f" webhook_retry_base_s={settings.webhook_retry_base_s}), port={port})"
+    )
+    client = SandboxProvider(
+        base_url=f"http://127.0.0.1:{port}",
+        api_key=settings.api_key,
+        webhook_secret=settings.webhook_secret,
+    )
+    with client, subprocess.Popen([sys.executable, "-c", script]) as process:
+        try:
+            wait_until(lambda: answers(client))
+            yield process, client
+        finally:
+            process.kill()
+
+
+def answers(client):
+    try:
+        return client.find("anything") is None
+    except ProviderAway:
+        return False
+
+
+def test_a_taken_port_is_an_error_and_not_an_exit(settings):
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(OSError, match="in use"):
+        run_provider(settings, port=taken.getsockname()[1])
 
 
 def test_told_to_double_its_notices_it_does(sandbox):

@@ -1,5 +1,6 @@
 """The sandbox provider's pure parts: the table, amounts, languages, pauses."""
 
+import ast
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from backend.payments import provider_app
 from backend.payments.port import Capture, PaymentStatus
 from backend.payments.provider_app import ProviderSettings
 from backend.payments.provider_app import payment as rules
@@ -74,6 +76,16 @@ def test_time_ends_what_is_due_and_nothing_else():
     assert rules.as_of(held, NOW + HOLD).status is Status.EXPIRED
     taken = rules.captured(held, amount_minor=1)
     assert rules.as_of(taken, NOW + 2 * HOLD) is taken
+
+
+def test_the_provider_knows_nothing_of_the_backend():
+    own = "backend.payments.provider_app"
+    for source in Path(provider_app.__file__).parent.glob("*.py"):
+        for node in ast.walk(ast.parse(source.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            for name in names:
+                assert name.split(".")[0] != "backend" or name.startswith(own), source.name
 
 
 def test_both_sides_spell_their_words_alike():
