@@ -1,0 +1,55 @@
+"""What every test shares: Hypothesis's profiles, tools that may be missing, rows of the spec."""
+
+import os
+import shutil
+
+import pytest
+from hypothesis import settings
+from hypothesis.configuration import set_hypothesis_home_dir
+
+from tests.rows import ROWS
+
+CI = os.environ.get("CI") == "true"
+
+settings.register_profile("dev", deadline=None)
+settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
+settings.load_profile("ci" if CI else "dev")
+set_hypothesis_home_dir(".pytest_cache/hypothesis")  # pytest would look for tests in .hypothesis
+
+NEEDS = {"mosquitto": ("mosquitto", "mosquitto_pub", "mosquitto_sub"), "browser": ("chromium",)}
+"""The programs that the tests with a marker need."""
+
+
+def find_program(name: str) -> str | None:
+    """Where a program is. Debian keeps mosquitto where only root's PATH looks."""
+    path = os.environ.get("PATH", os.defpath)
+    return shutil.which(name, path=os.pathsep.join([path, "/usr/local/sbin", "/usr/sbin"]))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Without the programs that its marker needs, a test is skipped; under CI=true it fails."""
+    for marker, programs in NEEDS.items():
+        missing = [name for name in programs if find_program(name) is None]
+        if missing and item.get_closest_marker(marker):
+            told = f"not installed: {', '.join(missing)} (make test installs them where it may)"
+            pytest.fail(told, pytrace=False) if CI else pytest.skip(told)
+
+
+@pytest.fixture(scope="session")
+def needs_mosquitto() -> str:
+    """The path of mosquitto, for tests that are marked with it."""
+    path = find_program("mosquitto")
+    assert path is not None, "mark the test: @pytest.mark.mosquitto"
+    return path
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Write each test's rows on it, so that they travel with its reports."""
+    for item in items:
+        for marker in item.iter_markers("row"):
+            unknown = [row for row in marker.args if row not in ROWS]
+            if unknown or not marker.args:
+                msg = f"{item.nodeid}: no such row of the spec: {', '.join(map(repr, unknown))}"
+                raise pytest.UsageError(msg)
+            item.user_properties.extend(("row", row) for row in marker.args)
