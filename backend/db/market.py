@@ -1,0 +1,205 @@
+"""Queries on merchants, staff, banks and tariffs; custody moves among them."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import func
+from sqlmodel import Session, col, select, update
+
+from backend.db.tables.market import (
+    BankRow,
+    CustodyMoveRow,
+    MerchantRow,
+    MerchantStatus,
+    StaffRow,
+    TariffRow,
+)
+from backend.db.tables.rentals import OCCUPYING, JobRow, RentalRow
+from backend.principal import Standing
+
+# -- merchants and their staff ---------------------------------------------------------
+
+
+def merchant(session: Session, merchant_id: str) -> MerchantRow:
+    """A merchant that something in the database refers to."""
+    return session.exec(select(MerchantRow).where(MerchantRow.id == merchant_id)).one()
+
+
+def find_merchant(session: Session, merchant_id: str) -> MerchantRow | None:
+    """A merchant, whoever asks: for the operator."""
+    return session.get(MerchantRow, merchant_id)
+
+
+def owned_merchant(session: Session, merchant_id: str, *, owner_id: str) -> MerchantRow | None:
+    """A merchant, if this person owns it."""
+    return session.exec(
+        select(MerchantRow).where(MerchantRow.id == merchant_id, MerchantRow.owner_id == owner_id)
+    ).first()
+
+
+def merchants_of(session: Session, owner_id: str) -> Sequence[MerchantRow]:
+    """The merchants this person owns, oldest first."""
+    return session.exec(
+        select(MerchantRow).where(MerchantRow.owner_id == owner_id).order_by(col(MerchantRow.id))
+    ).all()
+
+
+def merchants(
+    session: Session, *, status: MerchantStatus | None, after: str, limit: int
+) -> Sequence[MerchantRow]:
+    """A page of all merchants, oldest first."""
+    found = select(MerchantRow).where(col(MerchantRow.id) > after)
+    if status is not None:
+        found = found.where(MerchantRow.status == status)
+    return session.exec(found.order_by(col(MerchantRow.id)).limit(limit)).all()
+
+
+def merchant_name_taken(session: Session, *, owner_id: str, name: str) -> bool:
+    """Whether this person already has a merchant of this name."""
+    taken = select(MerchantRow.id).where(MerchantRow.owner_id == owner_id, MerchantRow.name == name)
+    return session.exec(taken).first() is not None
+
+
+def move_merchant(
+    session: Session, merchant_id: str, *, old: MerchantStatus, new: MerchantStatus
+) -> bool:
+    """Change a merchant's status, if it still is the old one."""
+    moved = session.exec(
+        update(MerchantRow)
+        .where(col(MerchantRow.id) == merchant_id, col(MerchantRow.status) == old)
+        .values(status=new)
+    )
+    return moved.rowcount == 1
+
+
+def staff(session: Session, merchant_id: str) -> Sequence[StaffRow]:
+    """Who works for this merchant now."""
+    return session.exec(
+        select(StaffRow)
+        .where(StaffRow.merchant_id == merchant_id, col(StaffRow.left_at).is_(None))
+        .order_by(col(StaffRow.id))
+    ).all()
+
+
+def staff_names(session: Session, merchant_id: str) -> dict[str, str]:
+    """The names by which a merchant knows its staff, former ones too, by person."""
+    rows = session.exec(select(StaffRow).where(StaffRow.merchant_id == merchant_id))
+    return {row.person_id: row.name for row in rows}
+
+
+def employers(session: Session, person_id: str) -> Sequence[str]:
+    """Ids of the merchants that this person works for now."""
+    return session.exec(
+        select(StaffRow.merchant_id).where(
+            StaffRow.person_id == person_id, col(StaffRow.left_at).is_(None)
+        )
+    ).all()
+
+
+def standing(session: Session, person_id: str) -> Standing:
+    """A person's place in the trade."""
+    return Standing(
+        merchant_ids=frozenset(row.id for row in merchants_of(session, person_id)),
+        staff_of=frozenset(employers(session, person_id)),
+    )
+
+
+def team(session: Session, merchant_id: str) -> tuple[str, ...]:
+    """Ids of the owner and of who works for this merchant now, each once."""
+    people = [merchant(session, merchant_id).owner_id]
+    people += [row.person_id for row in staff(session, merchant_id)]
+    return tuple(dict.fromkeys(people))
+
+
+# -- tariffs ---------------------------------------------------------------------------
+
+
+def tariffs(session: Session, merchant_id: str) -> Sequence[TariffRow]:
+    """All versions, newest first."""
+    return session.exec(
+        select(TariffRow)
+        .where(TariffRow.merchant_id == merchant_id)
+        .order_by(col(TariffRow.version).desc())
+    ).all()
+
+
+def tariff(session: Session, merchant_id: str) -> TariffRow | None:
+    """The version in force; None if there is no tariff, and so nothing is for rent."""
+    return next(iter(tariffs(session, merchant_id)), None)
+
+
+# -- banks and custody -----------------------------------------------------------------
+
+
+def bank(session: Session, bank_id: str) -> BankRow:
+    """A bank that something in the database refers to."""
+    return session.exec(select(BankRow).where(BankRow.id == bank_id)).one()
+
+
+def find_bank(session: Session, bank_id: str) -> BankRow | None:
+    """A bank by its id."""
+    return session.get(BankRow, bank_id)
+
+
+def bank_by_token(session: Session, qr_token: str) -> BankRow | None:
+    """The bank whose label says this."""
+    return session.exec(select(BankRow).where(BankRow.qr_token == qr_token)).first()
+
+
+def banks(session: Session, merchant_id: str) -> Sequence[BankRow]:
+    """A merchant's banks, by id."""
+    return session.exec(
+        select(BankRow).where(BankRow.merchant_id == merchant_id).order_by(col(BankRow.id))
+    ).all()
+
+
+def reserved(session: Session, bank_ids: Sequence[str]) -> frozenset[str]:
+    """Which of these banks a rental needs."""
+    return frozenset(
+        session.exec(
+            select(RentalRow.bank_id).where(
+                col(RentalRow.bank_id).in_(bank_ids), col(RentalRow.state).in_(OCCUPYING)
+            )
+        )
+    )
+
+
+def move_custody(session: Session, move: CustodyMoveRow, *, is_offered: bool = False) -> bool:
+    """Write a custody move down, if the giver still has the bank.
+
+    Args:
+        session: the transaction.
+        move: the whole move, with its proof.
+        is_offered: whether the merchant, in taking it back, puts it up for rent again.
+    """
+    moved = session.exec(
+        update(BankRow)
+        .where(
+            col(BankRow.id) == move.bank_id,
+            col(BankRow.holder) == move.giver,
+            col(BankRow.holder_id).is_not_distinct_from(move.giver_id),
+        )
+        .values(
+            holder=move.taker,
+            holder_id=move.taker_id,
+            held_since=move.at,
+            is_offered=is_offered,
+        )
+    )
+    session.add(move)
+    return moved.rowcount == 1
+
+
+def bank_is_home(session: Session, bank_id: str) -> None:
+    """Let no job say that its staff have this bank."""
+    session.exec(
+        update(JobRow)
+        .where(col(JobRow.bank_id) == bank_id, col(JobRow.has_bank).is_(True))
+        .values(has_bank=False)
+    )
+
+
+def count_banks(session: Session, merchant_id: str) -> int:
+    """How many banks a merchant has."""
+    return session.exec(
+        select(func.count()).select_from(BankRow).where(BankRow.merchant_id == merchant_id)
+    ).one()

@@ -1,0 +1,212 @@
+"""The seam, as the backend uses it: facts come in, wishes go out.
+
+``domain_event`` rows are the gateway's facts, worked off here; a ``command`` row is a wish
+that the gateway sends. Milliseconds end here: this module speaks in aware UTC.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+
+from sqlalchemy import ColumnElement, func
+from sqlmodel import Session, col, select, update
+
+from backend.db.engine import tell
+from gateway import credentials
+from gateway.events import Event, from_row
+from gateway.tables import BankShadow, CommandRow, DomainEvent
+
+COMMANDS = "commands"
+"""Told when a command was written: the gateway's sender listens."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MS = timedelta(milliseconds=1)
+
+
+def to_ms(at: datetime) -> int:
+    """UTC epoch milliseconds of an aware time."""
+    return (at - _EPOCH) // _MS
+
+
+def from_ms(at_ms: int) -> datetime:
+    """The aware UTC time of epoch milliseconds."""
+    return _EPOCH + at_ms * _MS
+
+
+# -- what a bank last said -------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """The shadow of a bank, as far as the business looks at it."""
+
+    heard_at: datetime
+    """When it last said anything at all."""
+    state_at: datetime
+    """When the state below came: the age of what a page shows."""
+    presence: str
+    battery_pct: int
+    lock: str
+    is_feeding: bool
+    is_plugged: bool
+    faults: tuple[str, ...]
+
+
+def seen(session: Session, bank_id: str) -> Seen | None:
+    """What the bank last said; None if it never spoke."""
+    return seen_all(session, [bank_id]).get(bank_id)
+
+
+def seen_all(session: Session, bank_ids: Sequence[str]) -> dict[str, Seen]:
+    """What these banks last said; who never told its state is absent."""
+    rows = session.exec(select(BankShadow).where(col(BankShadow.bank_id).in_(bank_ids)))
+    return {row.bank_id: told for row in rows if (told := _seen(row)) is not None}
+
+
+def _seen(row: BankShadow) -> Seen | None:
+    if row.battery is None or row.lock is None:
+        return None
+    return Seen(
+        heard_at=from_ms(row.heard_at_ms),
+        state_at=from_ms(row.state_at_ms),
+        presence=row.presence,
+        battery_pct=row.battery,
+        lock=row.lock,
+        is_feeding=row.output == "on",
+        is_plugged=bool(row.plugged),
+        faults=tuple(row.faults.split()),
+    )
+
+
+# -- wishes ----------------------------------------------------------------------------
+
+
+def order(
+    session: Session, *, id_: str, bank_id: str, kind: str, cause: str, now: datetime, expiry_s: int
+) -> bool:
+    """Write a physical command for the gateway to send.
+
+    Returns:
+        False, and nothing is written, while another one moves this bank: one at a time.
+    """
+    if session.exec(select(CommandRow.id).where(_physical_open(bank_id))).first() is not None:
+        return False
+    session.add(
+        CommandRow(
+            id=id_,
+            bank_id=bank_id,
+            kind=kind,
+            cause=cause,
+            created_at_ms=to_ms(now),
+            expires_at_ms=to_ms(now) + expiry_s * 1000,
+        )
+    )
+    tell(session, COMMANDS)
+    return True
+
+
+def _physical_open(bank_id: str) -> ColumnElement[bool]:
+    return (
+        (col(CommandRow.bank_id) == bank_id)
+        & col(CommandRow.kind).in_(("charge_start", "charge_stop"))
+        & col(CommandRow.status).in_(("created", "sent"))
+    )
+
+
+def ordered_at(session: Session, command_id: str) -> datetime:
+    """When a command was written."""
+    found = select(CommandRow.created_at_ms).where(CommandRow.id == command_id)
+    return from_ms(session.exec(found).one())
+
+
+def issue_secret(session: Session, bank_id: str, *, now: datetime) -> str:
+    """Give a bank what it connects with; shown once, stored hashed.
+
+    Raises:
+        AlreadyIssuedError: it has one.
+    """
+    return credentials.issue(session, cast(Any, bank_id), now_ms=to_ms(now))
+
+
+# -- facts -----------------------------------------------------------------------------
+
+
+def waiting(session: Session, *, limit: int) -> Sequence[str]:
+    """Ids of the facts that nobody worked off yet, oldest first."""
+    todo = (
+        select(DomainEvent.id)
+        .where(col(DomainEvent.done_at_ms).is_(None), col(DomainEvent.problem).is_(None))
+        .order_by(col(DomainEvent.received_at_ms), col(DomainEvent.occurred_at_ms))
+        .limit(limit)
+    )
+    return session.exec(todo).all()
+
+
+def claim(session: Session, event_id: str, *, now: datetime) -> Event | None:
+    """Take a fact and mark it done, both if and only if this transaction commits.
+
+    Returns:
+        None if another worker has it or had it.
+    """
+    row = session.exec(
+        select(DomainEvent)
+        .where(DomainEvent.id == event_id, col(DomainEvent.done_at_ms).is_(None))
+        .with_for_update(skip_locked=True)
+    ).first()
+    if row is None:
+        return None
+    row.done_at_ms = to_ms(now)
+    session.add(row)
+    return from_row(row)
+
+
+def give_up(session: Session, event_id: str, *, problem: str, now: datetime) -> None:
+    """Put a fact that cannot be applied on the operator's list."""
+    session.exec(
+        update(DomainEvent)
+        .where(col(DomainEvent.id) == event_id, col(DomainEvent.done_at_ms).is_(None))
+        .values(problem=problem, done_at_ms=to_ms(now))
+    )
+
+
+def feeding_since(session: Session, bank_id: str, *, until: datetime) -> datetime | None:
+    """Since when the bank feeds, by its newest word up to then; None if it does not."""
+    return _last(session, bank_id, "output_on", "output_off", until=until)
+
+
+def idle_since(session: Session, bank_id: str) -> datetime | None:
+    """Since when the bank feeds nothing, by its newest word; None if it feeds."""
+    return _last(session, bank_id, "output_off", "output_on")
+
+
+def plugged_since(
+    session: Session, bank_id: str, *, until: datetime | None = None
+) -> datetime | None:
+    """Since when a load hangs on the bank, by its newest word up to then; None if none does."""
+    return _last(session, bank_id, "load_plugged", "load_unplugged", until=until)
+
+
+def first_plugged(session: Session, bank_id: str, *, since: datetime) -> datetime | None:
+    """When a load was first plugged in after that; None if none was."""
+    found = select(func.min(DomainEvent.occurred_at_ms)).where(
+        DomainEvent.bank_id == bank_id,
+        DomainEvent.kind == "load_plugged",
+        DomainEvent.occurred_at_ms >= to_ms(since),
+    )
+    first_ms: int | None = session.exec(found).one()
+    return None if first_ms is None else from_ms(first_ms)
+
+
+def _last(
+    session: Session, bank_id: str, kind: str, opposite: str, *, until: datetime | None = None
+) -> datetime | None:
+    """When this last became so, unless its opposite did after it."""
+    found = select(DomainEvent.kind, DomainEvent.occurred_at_ms).where(
+        DomainEvent.bank_id == bank_id, col(DomainEvent.kind).in_((kind, opposite))
+    )
+    if until is not None:
+        found = found.where(DomainEvent.occurred_at_ms <= to_ms(until))
+    newest = session.exec(found.order_by(col(DomainEvent.occurred_at_ms).desc()).limit(1)).first()
+    if newest is None or newest[0] != kind:
+        return None
+    return from_ms(newest[1])

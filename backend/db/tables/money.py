@@ -1,0 +1,196 @@
+"""Money: payments and deposits, the books, and what is said to and heard from providers.
+
+Balances are stored nowhere: they are sums of postings, and postings are only added.
+"""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, ClassVar
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ForeignKeyConstraint,
+    Index,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlmodel import Field, SQLModel
+
+from backend.db.tables.rules import append_only, one_of, some_of, unique_where
+from backend.domain.deposit import DepositState
+
+
+class Purpose(StrEnum):
+    """What a payment is for."""
+
+    DEPOSIT = "deposit"
+    BILL = "bill"
+
+
+class PaymentState(StrEnum):
+    """What we know of a payment. ``unknown``: the provider was asked, and did not answer."""
+
+    CREATED = "created"
+    UNKNOWN = "unknown"
+    OPEN = "open"
+    AUTHORIZED = "authorized"
+    PAID = "paid"
+    CANCELED = "canceled"
+    FAILED = "failed"
+    EXPIRED = "expired"
+
+
+LIVE = (PaymentState.CREATED, PaymentState.UNKNOWN, PaymentState.OPEN, PaymentState.AUTHORIZED)
+"""While one is in these, no second one for the same purpose is started."""
+
+
+class Ask(StrEnum):
+    """What a provider is asked to do."""
+
+    CREATE = "create"
+    RELEASE = "release"
+    CAPTURE = "capture"
+    REFUND = "refund"
+
+
+class PaymentRow(SQLModel, table=True):
+    """One payment at a provider, by our id, which the provider knows as its reference."""
+
+    __tablename__ = "payment"
+    __table_args__: ClassVar[Any] = (
+        unique_where("uq_payment_one_live", "rental_id", "purpose", where=some_of("state", LIVE)),
+        UniqueConstraint("provider", "provider_ref"),
+        Index("ix_payment_renter", "renter_id"),
+        Index("ix_payment_state", "state", "checked_at"),
+        CheckConstraint("amount_minor > 0", name="ck_payment_amount"),
+    )
+
+    id: str = Field(primary_key=True, max_length=26)
+    rental_id: str = Field(foreign_key="rental.id", index=True, max_length=26)
+    renter_id: str = Field(foreign_key="person.id", max_length=26)
+    purpose: Purpose = one_of(Purpose)
+    state: PaymentState = one_of(PaymentState)
+    amount_minor: int = Field(sa_type=BigInteger)
+    currency: str = Field(max_length=3)
+    provider: str = Field(max_length=16)
+    provider_ref: str | None = Field(default=None, max_length=128)
+    pay_url: str | None = Field(default=None, max_length=500)
+    is_surplus: bool = False
+    """Came although its purpose was served: goes back by itself."""
+    created_at: datetime
+    checked_at: datetime
+    """When the provider last told us anything of it, or it was made."""
+    ended_at: datetime | None = None
+
+
+class DepositRow(SQLModel, table=True):
+    """A hold: what a deposit's payment means to us. Only the newest of a rental counts."""
+
+    __tablename__ = "deposit"
+    __table_args__: ClassVar[Any] = (
+        CheckConstraint("amount_minor >= 0", name="ck_deposit_amount"),
+        CheckConstraint(
+            "captured_minor BETWEEN 0 AND amount_minor", name="ck_deposit_captured_within"
+        ),
+    )
+
+    payment_id: str = Field(primary_key=True, foreign_key="payment.id", max_length=26)
+    rental_id: str = Field(foreign_key="rental.id", index=True, max_length=26)
+    state: DepositState = one_of(DepositState)
+    amount_minor: int = Field(sa_type=BigInteger)
+    captured_minor: int = Field(default=0, sa_type=BigInteger)
+    currency: str = Field(max_length=3)
+    capture_before: datetime | None = None
+    held_at: datetime | None = None
+    ended_at: datetime | None = None
+
+
+class AccountRow(SQLModel, table=True):
+    """A place where money can stand."""
+
+    __tablename__ = "account"
+
+    code: str = Field(primary_key=True, max_length=80)
+    currency: str = Field(primary_key=True, max_length=3)
+
+
+class TransferRow(SQLModel, table=True):
+    """One movement of money, whose postings sum to zero. Its key makes it happen once."""
+
+    __tablename__ = "transfer"
+
+    id: str = Field(primary_key=True, max_length=26)
+    key: str = Field(unique=True, max_length=120)
+    kind: str = Field(max_length=32)
+    currency: str = Field(max_length=3)
+    rental_id: str | None = Field(default=None, foreign_key="rental.id", index=True, max_length=26)
+    at: datetime
+
+
+class PostingRow(SQLModel, table=True):
+    """One account's part in a transfer: debit is positive, credit is negative."""
+
+    __tablename__ = "posting"
+    __table_args__: ClassVar[Any] = (
+        ForeignKeyConstraint(("account", "currency"), ("account.code", "account.currency")),
+        Index("ix_posting_account", "account", "currency"),
+        CheckConstraint("amount_minor <> 0", name="ck_posting_amount"),
+    )
+
+    transfer_id: str = Field(primary_key=True, foreign_key="transfer.id", max_length=26)
+    line: int = Field(primary_key=True)
+    account: str = Field(max_length=80)
+    currency: str = Field(max_length=3)
+    amount_minor: int = Field(sa_type=BigInteger)
+
+
+class OutboxRow(SQLModel, table=True):
+    """Something to ask of a provider, written with the change that wants it."""
+
+    __tablename__ = "outbox"
+    __table_args__: ClassVar[Any] = (
+        Index(
+            "ix_outbox_due",
+            "due_at",
+            sqlite_where=text("done_at IS NULL AND problem IS NULL"),
+            postgresql_where=text("done_at IS NULL AND problem IS NULL"),
+        ),
+    )
+
+    id: str = Field(primary_key=True, max_length=26)
+    key: str = Field(unique=True, max_length=120)
+    """The idempotency key at the provider, stored before the first call."""
+    ask: Ask = one_of(Ask)
+    payment_id: str = Field(foreign_key="payment.id", index=True, max_length=26)
+    amount_minor: int = Field(sa_type=BigInteger)
+    created_at: datetime
+    due_at: datetime
+    """Claimed by moving this on: who dies with it in hand loses it then."""
+    attempts: int = 0
+    done_at: datetime | None = None
+    problem: str | None = Field(default=None, sa_type=Text)
+    """Why it was given up, for the operator's stuck list."""
+
+
+class InboxRow(SQLModel, table=True):
+    """A provider's verified notice, kept once, whatever became of it."""
+
+    __tablename__ = "inbox"
+
+    provider: str = Field(primary_key=True, max_length=16)
+    id: str = Field(primary_key=True, max_length=128)
+    kind: str = Field(max_length=64)
+    reference: str = Field(max_length=128)
+    provider_ref: str = Field(max_length=128)
+    amount_minor: int = Field(sa_type=BigInteger)
+    currency: str = Field(max_length=3)
+    sent_at: datetime
+    received_at: datetime
+    problem: str | None = Field(default=None, max_length=32)
+    """Why it moved nothing, for the operator's list; None when it was applied."""
+
+
+for _table in (TransferRow, PostingRow):
+    append_only(_table)

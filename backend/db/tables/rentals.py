@@ -1,0 +1,160 @@
+"""Rentals, what happened in each, and the two jobs that staff do for one."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, ClassVar
+
+from sqlalchemy import CheckConstraint, Index, Text
+from sqlmodel import Field, SQLModel
+
+from backend.db.tables.rules import append_only, one_of, some_of, unique_where
+from backend.domain.custody import Proof
+from backend.domain.rental import CLOSED, RentalEvent, RentalState
+
+OCCUPYING = frozenset(RentalState) - {*CLOSED, RentalState.PAYMENT_DUE}
+"""States in which a rental needs its bank. Once it is collected, the next may have it."""
+
+
+class JobKind(StrEnum):
+    """The two staff jobs of a rental."""
+
+    DELIVERY = "delivery"
+    COLLECTION = "collection"
+
+
+class JobState(StrEnum):
+    """How far a job is. ``done`` is the handover; the bank's way home comes after it."""
+
+    OPEN = "open"
+    ACCEPTED = "accepted"
+    UNDER_WAY = "under_way"
+    DONE = "done"
+    CANCELLED = "cancelled"
+
+
+class RentalRow(SQLModel, table=True):
+    """One order, from scan to completion, with the terms it was made under."""
+
+    __tablename__ = "rental"
+    __table_args__: ClassVar[Any] = (
+        unique_where("uq_rental_one_per_bank", "bank_id", where=some_of("state", OCCUPYING)),
+        Index("ix_rental_renter", "renter_id", "id"),
+        Index("ix_rental_merchant", "merchant_id", "state", "id"),
+        CheckConstraint("amount_minor >= 0", name="ck_rental_amount"),
+        CheckConstraint("returned_at >= billing_start_at", name="ck_rental_no_negative_time"),
+        CheckConstraint(
+            "state NOT IN ('payment_due', 'completed') "
+            "OR (amount_minor IS NOT NULL AND returned_at IS NOT NULL)",
+            name="ck_rental_billed",
+        ),
+    )
+
+    id: str = Field(primary_key=True, max_length=26)
+    renter_id: str = Field(foreign_key="person.id", max_length=26)
+    merchant_id: str = Field(foreign_key="merchant.id", max_length=26)
+    bank_id: str = Field(foreign_key="bank.id", max_length=32)
+    tariff_id: str = Field(foreign_key="tariff.id", max_length=26)
+    terms: str = Field(sa_type=Text)
+    """The tariff as it was when this was asked for."""
+    commission_bp: int
+    """The platform's part of the bill, as it was then, in basis points."""
+    state: RentalState = one_of(RentalState)
+    requested_at: datetime
+    lat: float
+    lng: float
+    address: str = Field(max_length=200)
+
+    staff_id: str | None = Field(default=None, foreign_key="person.id", max_length=26)
+    """Who delivers."""
+    accepted_at: datetime | None = None
+    set_out_at: datetime | None = None
+    code: str = Field(max_length=4)
+    """What the renter may say instead of showing the bank's QR."""
+    code_tries: int = 0
+    handed_over_at: datetime | None = None
+    """Delivered, and proven: by the bank's QR or the renter's code."""
+
+    scanned_at: datetime | None = None
+    disclosure: str | None = Field(default=None, sa_type=Text)
+    """The very words the renter accepted, and their SHA-256."""
+    disclosure_sha256: str | None = Field(default=None, max_length=64)
+    disclosed_at: datetime | None = None
+
+    deposit_held_at: datetime | None = None
+    start_command_id: str | None = Field(default=None, index=True, max_length=40)
+    confirmed_at: datetime | None = None
+    """When the bank's state said that it feeds."""
+    plugged_at: datetime | None = None
+    """Since when a load was first seen on it; what was there before the handover counts."""
+    billing_start_at: datetime | None = None
+
+    return_requested_at: datetime | None = None
+    return_lat: float | None = None
+    return_lng: float | None = None
+    return_address: str | None = Field(default=None, max_length=200)
+    output_off_at: datetime | None = None
+    """Since when the bank feeds nothing; None again when it feeds."""
+    collector_id: str | None = Field(default=None, foreign_key="person.id", max_length=26)
+    collected_at: datetime | None = None
+
+    returned_at: datetime | None = None
+    """The end of billing: the earliest credible evidence."""
+    amount_minor: int | None = None
+    lines: str | None = Field(default=None, sa_type=Text)
+    """The bill, line by line, as JSON."""
+    closed_at: datetime | None = None
+
+
+class RentalStepRow(SQLModel, table=True):
+    """A rental moved: what, when, by whom, and what proves it."""
+
+    __tablename__ = "rental_step"
+    __table_args__: ClassVar[Any] = (Index("ix_rental_step", "rental_id", "id"),)
+
+    id: str = Field(primary_key=True, max_length=26)
+    rental_id: str = Field(foreign_key="rental.id", max_length=26)
+    event: RentalEvent = one_of(RentalEvent)
+    state: RentalState = one_of(RentalState)
+    """The state it led to."""
+    at: datetime
+    by_id: str | None = Field(default=None, max_length=26)
+    """The person; None is the platform itself, on a bank's or a provider's word."""
+    proof: Proof | None = one_of(Proof, default=None, nullable=True)
+    evidence: str = Field(default="", max_length=160)
+    """What it rests on: a domain event's id, a payment's, a command's, a reason."""
+
+
+class JobRow(SQLModel, table=True):
+    """A delivery or a collection, waiting for staff or in their hands."""
+
+    __tablename__ = "job"
+    __table_args__: ClassVar[Any] = (
+        unique_where(
+            "uq_job_one_open", "rental_id", "kind", where="state NOT IN ('done', 'cancelled')"
+        ),
+        Index("ix_job_merchant", "merchant_id", "state"),
+        Index("ix_job_staff", "staff_id", "state"),
+        CheckConstraint(
+            "state IN ('open', 'cancelled') OR staff_id IS NOT NULL", name="ck_job_has_staff"
+        ),
+    )
+
+    id: str = Field(primary_key=True, max_length=26)
+    rental_id: str = Field(foreign_key="rental.id", max_length=26)
+    merchant_id: str = Field(foreign_key="merchant.id", max_length=26)
+    bank_id: str = Field(foreign_key="bank.id", max_length=32)
+    kind: JobKind = one_of(JobKind)
+    state: JobState = one_of(JobState)
+    staff_id: str | None = Field(default=None, foreign_key="person.id", max_length=26)
+    lat: float
+    lng: float
+    address: str = Field(max_length=200)
+    created_at: datetime
+    accepted_at: datetime | None = None
+    set_out_at: datetime | None = None
+    done_at: datetime | None = None
+    has_bank: bool = False
+    """Whether its staff have the bank: a job may be over before the bank is home."""
+
+
+append_only(RentalStepRow)

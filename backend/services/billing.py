@@ -1,0 +1,161 @@
+"""From a rental's evidence to its meter, its bill and its end.
+
+The meter and the bill ask the same pure function; they differ only in where time ends.
+"""
+
+import json
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from sqlmodel import Session
+
+from backend.db import money, outbox, seam
+from backend.db.tables.money import Ask, DepositRow
+from backend.db.tables.rentals import RentalRow
+from backend.domain import ledger, tariff
+from backend.domain.deposit import ENDED
+from backend.domain.money import Minor
+from backend.domain.rental import (
+    RentalEvent,
+    RentalState,
+    ReturnEvidence,
+    billing_start,
+    returned_at,
+)
+from backend.services.steps import advance
+
+_METERED = frozenset({RentalState.RENTING, RentalState.RETURNING})
+
+
+def terms_of(rental: RentalRow) -> tariff.Terms:
+    """The terms this rental was made under."""
+    return tariff.from_json(rental.terms)
+
+
+def note_evidence(session: Session, rental: RentalRow) -> None:
+    """Take over what the bank's facts, in whatever order they came, tell of start and end.
+
+    Billing that has started stays started; a load that is plugged in only after the renter
+    asked for the return starts nothing.
+    """
+    if rental.state not in _METERED or rental.confirmed_at is None:
+        return
+    rental.output_off_at = seam.idle_since(session, rental.bank_id)
+    if rental.billing_start_at is None:
+        rental.plugged_at = _plugged_at(session, rental)
+        start = billing_start(
+            terms_of(rental),
+            arrived_at=rental.handed_over_at,
+            plugged_at=rental.plugged_at,
+            unlocked_at=rental.scanned_at,
+            handed_over_at=rental.handed_over_at,
+            confirmed_at=rental.confirmed_at,
+        )
+        asked = rental.return_requested_at
+        if start is not None and (asked is None or start < asked):
+            rental.billing_start_at = start
+    session.add(rental)
+
+
+def _plugged_at(session: Session, rental: RentalRow) -> datetime | None:
+    """When a load first hung on the feeding bank."""
+    fed_at = rental.confirmed_at
+    if fed_at is None:
+        return None
+    before = seam.plugged_since(session, rental.bank_id, until=fed_at)
+    return fed_at if before else seam.first_plugged(session, rental.bank_id, since=fed_at)
+
+
+def price_at(rental: RentalRow, *, now: datetime) -> tariff.Price:
+    """What the rental costs so far: the running total, frozen by the first sign of a return."""
+    end = rental.returned_at or _ended_at(rental, collected_at=rental.collected_at)
+    return _price(rental, end=now if end is None else min(end, now))
+
+
+def _ended_at(rental: RentalRow, *, collected_at: datetime | None) -> datetime | None:
+    return returned_at(
+        ReturnEvidence(
+            started_at=rental.billing_start_at,
+            requested_at=rental.return_requested_at,
+            collected_at=collected_at,
+            output_off_at=rental.output_off_at,
+        )
+    )
+
+
+def _price(rental: RentalRow, *, end: datetime) -> tariff.Price:
+    if rental.billing_start_at is None:
+        return tariff.NOTHING
+    return tariff.price(terms_of(rental), start=rental.billing_start_at, end=end)
+
+
+def bill(session: Session, rental: RentalRow, *, by_id: str, evidence: str, now: datetime) -> None:
+    """Close the meter on a bank that was just collected, and ask for what is owed."""
+    end = _ended_at(rental, collected_at=now) or now
+    price = _price(rental, end=end)
+    advance(
+        session,
+        rental,
+        RentalEvent.COLLECT,
+        now=now,
+        by_id=by_id,
+        evidence=evidence,
+        collector_id=by_id,
+        collected_at=now,
+        returned_at=end,
+        amount_minor=price.total_minor,
+        lines=json.dumps([asdict(line) for line in price.lines]),
+    )
+    if price.total_minor == 0:
+        complete(session, rental, evidence="nothing to pay", now=now)
+        return
+    split = ledger.share_out(price.total_minor, commission_bp=rental.commission_bp)
+    transfer = ledger.rental_billed(
+        rental_id=rental.id,
+        renter=rental.renter_id,
+        merchant=rental.merchant_id,
+        currency=terms_of(rental).currency,
+        split=split,
+    )
+    money.write(session, transfer, rental_id=rental.id, now=now)
+
+
+def lines_of(rental: RentalRow, *, now: datetime) -> list[dict[str, Any]]:
+    """The lines of the bill, or of what the bill would be now."""
+    if rental.lines is not None:
+        lines: list[dict[str, Any]] = json.loads(rental.lines)
+        return lines
+    return [asdict(line) for line in price_at(rental, now=now).lines]
+
+
+def amount_of(rental: RentalRow, *, now: datetime) -> Minor:
+    """The bill, or what it would be now."""
+    if rental.amount_minor is not None:
+        return Minor(rental.amount_minor)
+    return price_at(rental, now=now).total_minor
+
+
+def complete(session: Session, rental: RentalRow, *, evidence: str, now: datetime) -> None:
+    """End a rental that is paid, and let go of its deposit."""
+    advance(session, rental, RentalEvent.PAID, now=now, evidence=evidence, closed_at=now)
+    release_deposit(session, rental, now=now)
+
+
+def release_deposit(session: Session, rental: RentalRow, *, now: datetime) -> None:
+    """Have the provider let go of the rental's hold, or of the request for one."""
+    hold = money.deposit(session, rental.id)
+    if hold is not None and hold.state not in ENDED:
+        release(session, hold, now=now)
+
+
+def release(session: Session, hold: DepositRow, *, now: datetime) -> None:
+    """Have the provider let go of this hold."""
+    outbox.put(
+        session,
+        key=f"release:{hold.payment_id}",
+        ask=Ask.RELEASE,
+        payment_id=hold.payment_id,
+        amount_minor=hold.amount_minor,
+        now=now,
+    )

@@ -1,0 +1,411 @@
+"""Payments: asked for in our transaction, made at the provider outside it, believed from it.
+
+The theory
+----------
+A payment row is written with the wish for it, and an outbox row asks the provider later. What
+the provider then tells (in its answer, in a webhook, when asked again) all ends in
+:func:`learn`, in whatever order and however often: a payment only ever goes forward, and what
+follows from it follows once, in the same transaction.
+
+Money that came is never ignored: what pays for nothing any more goes back by itself.
+"""
+
+from datetime import datetime
+from types import MappingProxyType
+from typing import Final
+
+from sqlmodel import Session
+
+from backend.db import money, outbox, rentals, seam
+from backend.db.tables.money import (
+    Ask,
+    DepositRow,
+    InboxRow,
+    PaymentRow,
+    PaymentState,
+    Purpose,
+)
+from backend.db.tables.rentals import RentalRow
+from backend.domain import ledger
+from backend.domain.deposit import (
+    ENDED,
+    DepositEvent,
+    DepositState,
+    Hold,
+    move_deposit,
+    transfers_for,
+)
+from backend.domain.errors import Code, Refusal
+from backend.domain.money import Currency, Minor
+from backend.domain.rental import RentalEvent, RentalState
+from backend.ids import new_id
+from backend.limits import COMMAND_EXPIRY_S
+from backend.payments.port import PaymentStatus, ProviderNotice, ProviderPayment
+from backend.principal import Principal
+from backend.services import availability, billing
+from backend.services.rentals import own
+from backend.services.steps import advance, hear
+
+# -- asking for money -----------------------------------------------------------------------
+
+
+def start_deposit(
+    session: Session,
+    *,
+    who: Principal,
+    rental_id: str,
+    is_accepted: bool,
+    provider: str,
+    now: datetime,
+) -> PaymentRow:
+    """Note that the renter accepts what was disclosed, and have the deposit held.
+
+    Asked again while one is under way, it is the same payment.
+
+    Raises:
+        Refusal: NOT_FOUND; WRONG_STATE; DISCLOSURE_NOT_ACCEPTED; BANK_UNAVAILABLE.
+    """
+    rental = own(session, who, rental_id)
+    if rental.state is not RentalState.DEPOSIT_DUE:
+        raise Refusal(Code.WRONG_STATE, state=rental.state, event=RentalEvent.DEPOSIT_HELD)
+    if not is_accepted:
+        raise Refusal(Code.DISCLOSURE_NOT_ACCEPTED)
+    live = money.live_payment(session, rental.id, Purpose.DEPOSIT)
+    if live is not None:
+        return live
+    availability.must_feed(session, rental.bank_id, now=now)
+    rental.disclosed_at = now
+    session.add(rental)
+    amount = billing.terms_of(rental).deposit_minor
+    payment = _ask_for(session, rental, Purpose.DEPOSIT, amount, provider=provider, now=now)
+    session.add(
+        DepositRow(
+            payment_id=payment.id,
+            rental_id=rental.id,
+            state=DepositState.PENDING,
+            amount_minor=amount,
+            currency=payment.currency,
+        )
+    )
+    return payment
+
+
+def start_bill(
+    session: Session, *, who: Principal, rental_id: str, provider: str, now: datetime
+) -> PaymentRow:
+    """Have the renter pay their bill. Asked again while one is under way, it is the same.
+
+    Raises:
+        Refusal: NOT_FOUND; NOTHING_TO_PAY.
+    """
+    rental = own(session, who, rental_id)
+    if rental.state is not RentalState.PAYMENT_DUE or not rental.amount_minor:
+        raise Refusal(Code.NOTHING_TO_PAY)
+    live = money.live_payment(session, rental.id, Purpose.BILL)
+    if live is not None:
+        return live
+    amount = Minor(rental.amount_minor)
+    return _ask_for(session, rental, Purpose.BILL, amount, provider=provider, now=now)
+
+
+def _ask_for(
+    session: Session,
+    rental: RentalRow,
+    purpose: Purpose,
+    amount: Minor,
+    *,
+    provider: str,
+    now: datetime,
+) -> PaymentRow:
+    payment = PaymentRow(
+        id=new_id(),
+        rental_id=rental.id,
+        renter_id=rental.renter_id,
+        purpose=purpose,
+        state=PaymentState.CREATED,
+        amount_minor=amount,
+        currency=billing.terms_of(rental).currency,
+        provider=provider,
+        created_at=now,
+        checked_at=now,
+    )
+    session.add(payment)
+    session.flush()
+    _ask(session, payment, Ask.CREATE, now=now)
+    return payment
+
+
+def _ask(session: Session, payment: PaymentRow, ask: Ask, *, now: datetime) -> None:
+    outbox.put(
+        session,
+        key=f"{ask}:{payment.id}",
+        ask=ask,
+        payment_id=payment.id,
+        amount_minor=payment.amount_minor,
+        now=now,
+    )
+
+
+def one(session: Session, *, who: Principal, payment_id: str) -> PaymentRow:
+    """Show a payment to who is to pay it.
+
+    Raises:
+        Refusal: NOT_FOUND.
+    """
+    payment = money.payment_of(session, payment_id, renter_id=who.person_id)
+    if payment is None:
+        raise Refusal(Code.NOT_FOUND)
+    return payment
+
+
+# -- hearing from the provider ----------------------------------------------------------------
+
+
+def take_notice(session: Session, notice: ProviderNotice, *, provider: str, now: datetime) -> None:
+    """Keep a verified webhook, once, and do what follows from it.
+
+    What fits no payment of ours, or not in amount, moves nothing: it stays in the inbox with
+    its problem, for an operator.
+    """
+    told = notice.payment
+    row = InboxRow(
+        provider=provider,
+        id=notice.id,
+        kind=notice.kind,
+        reference=told.reference,
+        provider_ref=told.ref,
+        amount_minor=told.amount_minor,
+        currency=told.currency,
+        sent_at=notice.at,
+        received_at=now,
+    )
+    if not outbox.receive(session, row):
+        return
+    payment = money.payment(session, told.reference)
+    if payment is None or payment.provider != provider:
+        row.problem = "unmatched"
+    else:
+        row.problem = mismatch(payment, told)
+        if row.problem is None:
+            learn(session, payment, told, now=now)
+    session.add(row)
+
+
+def mismatch(payment: PaymentRow, told: ProviderPayment) -> str | None:
+    """What of a provider's payment is not what we asked for; None if all is."""
+    if told.reference != payment.id or payment.provider_ref not in {None, told.ref}:
+        return "unmatched"
+    taken = told.amount_minor if told.status is not PaymentStatus.PAID else told.captured_minor
+    wrong_amount = told.amount_minor != payment.amount_minor or (
+        payment.purpose is Purpose.BILL and taken != payment.amount_minor
+    )
+    if wrong_amount or told.currency != payment.currency:
+        return Code.AMOUNT_MISMATCH
+    return None
+
+
+_RANK: Final = MappingProxyType(
+    {
+        PaymentState.CREATED: 0,
+        PaymentState.UNKNOWN: 0,
+        PaymentState.OPEN: 1,
+        PaymentState.AUTHORIZED: 2,
+        PaymentState.CANCELED: 3,
+        PaymentState.FAILED: 3,
+        PaymentState.EXPIRED: 3,
+        PaymentState.PAID: 4,
+    }
+)
+"""A payment goes up only. PAID is above what else is final: money that came is not ignored."""
+
+
+def learn(session: Session, payment: PaymentRow, told: ProviderPayment, *, now: datetime) -> None:
+    """Take over what a provider says of a payment, if it is news, and do what follows.
+
+    Args:
+        session: a writing transaction.
+        payment: ours.
+        told: the provider's; :func:`mismatch` found nothing.
+        now: the time.
+    """
+    payment.provider_ref = told.ref
+    payment.pay_url = told.pay_url
+    payment.checked_at = now
+    new = PaymentState(told.status.value)
+    is_news = _RANK[new] > _RANK[payment.state]
+    if is_news:
+        payment.state = new
+        payment.ended_at = now if is_over(payment) else None
+    session.add(payment)
+    session.flush()
+    if not is_news:
+        return
+    rental = rentals.rental(session, payment.rental_id)
+    if payment.purpose is Purpose.DEPOSIT:
+        _follow_hold(session, rental, payment, told, now=now)
+    else:
+        _follow_bill(session, rental, payment, now=now)
+    data = {"payment_id": payment.id, "rental_id": rental.id, "purpose": payment.purpose}
+    hear(session, rental, kind=f"payment.{new}", data=data, now=now)
+
+
+def is_over(payment: PaymentRow) -> bool:
+    """Whether nothing more is to come of a payment."""
+    return _RANK[payment.state] >= _RANK[PaymentState.CANCELED]
+
+
+def declined(session: Session, payment: PaymentRow, *, now: datetime) -> None:
+    """Take over that the provider refused to make a payment at all."""
+    if _RANK[payment.state] > _RANK[PaymentState.UNKNOWN]:
+        return
+    payment.state, payment.ended_at, payment.checked_at = PaymentState.FAILED, now, now
+    session.add(payment)
+    session.flush()
+    rental = rentals.rental(session, payment.rental_id)
+    if payment.purpose is Purpose.DEPOSIT:
+        hold = money.hold(session, payment.id)
+        _move_hold(session, hold, DepositEvent.DECLINE, now=now)
+    data = {"payment_id": payment.id, "rental_id": rental.id, "purpose": payment.purpose}
+    hear(session, rental, kind="payment.failed", data=data, now=now)
+
+
+def lost_track(session: Session, payment: PaymentRow, *, now: datetime) -> None:
+    """Note that the provider was asked for a payment, and that no answer came."""
+    if payment.state is not PaymentState.CREATED:
+        return
+    payment.state, payment.checked_at = PaymentState.UNKNOWN, now
+    session.add(payment)
+    session.flush()
+    if payment.purpose is Purpose.DEPOSIT:
+        _move_hold(session, money.hold(session, payment.id), DepositEvent.LOSE_TRACK, now=now)
+
+
+# -- what follows ---------------------------------------------------------------------------
+
+_HOLD_EVENTS: Final = MappingProxyType(
+    {
+        PaymentState.OPEN: DepositEvent.STILL_OPEN,
+        PaymentState.AUTHORIZED: DepositEvent.HOLD,
+        PaymentState.PAID: DepositEvent.CAPTURE,
+        PaymentState.CANCELED: DepositEvent.RELEASE,
+        PaymentState.FAILED: DepositEvent.DECLINE,
+        PaymentState.EXPIRED: DepositEvent.EXPIRE,
+    }
+)
+
+
+def _follow_hold(
+    session: Session,
+    rental: RentalRow,
+    payment: PaymentRow,
+    told: ProviderPayment,
+    *,
+    now: datetime,
+) -> None:
+    hold = money.hold(session, payment.id)
+    hold.capture_before = told.capture_before
+    hold.captured_minor = told.captured_minor
+    session.add(hold)
+    event = _HOLD_EVENTS[payment.state]
+    if hold.state is DepositState.PENDING:
+        if event is DepositEvent.STILL_OPEN:
+            return
+        if event is DepositEvent.RELEASE:  # withdrawn, or held and released unheard: nothing stays
+            event = DepositEvent.DECLINE
+    _move_hold(session, hold, event, now=now)
+    if event is DepositEvent.HOLD:
+        _start(session, rental, payment, hold, now=now)
+
+
+def _move_hold(session: Session, row: DepositRow, event: DepositEvent, *, now: datetime) -> None:
+    if (row.state, event) == (DepositState.PENDING, DepositEvent.CAPTURE):
+        _move_hold(session, row, DepositEvent.LOSE_TRACK, now=now)  # its being held went unheard
+    rental = rentals.rental(session, row.rental_id)
+    hold = Hold(
+        id=row.payment_id,
+        renter=rental.renter_id,
+        currency=Currency.of(row.currency),
+        held_minor=Minor(row.amount_minor),
+        captured_minor=Minor(row.captured_minor),
+    )
+    for transfer in transfers_for(row.state, event, hold):
+        money.write(session, transfer, rental_id=rental.id, now=now)
+    row.state = move_deposit(row.state, event)
+    if event is DepositEvent.HOLD:
+        row.held_at = now
+    elif row.state in ENDED:
+        row.ended_at = now
+    session.add(row)
+    session.flush()
+
+
+def _start(
+    session: Session, rental: RentalRow, payment: PaymentRow, hold: DepositRow, *, now: datetime
+) -> None:
+    """On the deposit's payment, and only then, have the bank told to feed."""
+    if rental.state is not RentalState.DEPOSIT_DUE:
+        billing.release(session, hold, now=now)
+        return
+    advance(
+        session,
+        rental,
+        RentalEvent.DEPOSIT_HELD,
+        now=now,
+        evidence=payment.id,
+        deposit_held_at=now,
+    )
+    command_start(session, rental, now=now)
+
+
+def command_start(session: Session, rental: RentalRow, *, now: datetime) -> bool:
+    """Have the bank told to feed, unless another command still moves it: then later."""
+    command_id = new_id()
+    ordered = seam.order(
+        session,
+        id_=command_id,
+        bank_id=rental.bank_id,
+        kind="charge_start",
+        cause=rental.id,
+        now=now,
+        expiry_s=COMMAND_EXPIRY_S,
+    )
+    if ordered:
+        rental.start_command_id = command_id
+        session.add(rental)
+    return ordered
+
+
+def _follow_bill(
+    session: Session, rental: RentalRow, payment: PaymentRow, *, now: datetime
+) -> None:
+    if payment.state is not PaymentState.PAID:
+        return
+    is_owed = rental.state is RentalState.PAYMENT_DUE
+    note = ledger.rental_paid if is_owed else ledger.payment_surplus
+    transfer = note(
+        payment_id=payment.id,
+        renter=rental.renter_id,
+        currency=Currency.of(payment.currency),
+        amount_minor=Minor(payment.amount_minor),
+    )
+    money.write(session, transfer, rental_id=rental.id, now=now)
+    if is_owed:
+        billing.complete(session, rental, evidence=payment.id, now=now)
+        return
+    payment.is_surplus = True
+    session.add(payment)
+    _ask(session, payment, Ask.REFUND, now=now)
+
+
+def refunded(session: Session, payment: PaymentRow, *, now: datetime) -> None:
+    """Note that a surplus went back to who paid it."""
+    rental = rentals.rental(session, payment.rental_id)
+    transfer = ledger.payment_refunded(
+        refund_id=payment.id,
+        renter=payment.renter_id,
+        currency=Currency.of(payment.currency),
+        amount_minor=Minor(payment.amount_minor),
+    )
+    if money.write(session, transfer, rental_id=rental.id, now=now):
+        data = {"payment_id": payment.id, "rental_id": rental.id, "purpose": payment.purpose}
+        hear(session, rental, kind="payment.refunded", data=data, now=now)
