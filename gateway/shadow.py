@@ -259,7 +259,7 @@ def _obey(
     new = Shadow(
         shadow.bank_id, shadow.conn_boot, shadow.conn,
         state.boot, state.seq, state.up_ms, bound,
-        max(received_at_ms, shadow.heard_at_ms), max(received_at_ms, shadow.state_at_ms),
+        max(received_at_ms, shadow.heard_at_ms), received_at_ms,
         None if will_at_ms is None or will_at_ms <= received_at_ms else will_at_ms,
         Presence.ONLINE, state.battery,
         state.lock, state.lock_ms, state.output, state.output_ms,
