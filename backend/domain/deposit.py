@@ -6,16 +6,19 @@ A hold begins PENDING (asked for, the renter has not answered), becomes HELD, an
 CAPTURED (in part or whole), RELEASED, or EXPIRED (providers let a hold go after about seven
 days, whether we like it or not). DECLINED is a hold that never was.
 
-UNKNOWN is when we asked the provider for something and no answer came. It is a state with a
-rule: the money counts as held, nothing new is begun for it, and only the provider's own word
-(:class:`DepositEvent` are facts about the provider) leads out. That word may skip what we
-never heard: a hold that we saw PENDING, then UNKNOWN, may turn out to be RELEASED.
-:func:`transfers_for` therefore writes the beginning with every end; the keys of transfers are
-made from the hold's id, so whichever was written before is not written again, and **no hold
-can end twice**: all ends share one key. A hold that expired unseen leaves no trace in the sum.
+UNKNOWN is when we asked the provider for a hold and no answer came. It is a state with a
+rule: the renter's money counts as perhaps held, no second hold is begun, and only the
+provider's own word leads out. A *capture or release* in doubt needs no state: until the
+provider says otherwise the hold is HELD, and the wish is asked again under its own key. (Had
+that doubt led to UNKNOWN as well, nobody could tell from it whether the books hold the money.)
 
-What must always hold: posted + released = held, and a hold that nobody waits for (the
-renter gave up, the start failed) is released.
+The events are the provider's facts. They may be told twice, and may skip what we never
+heard: a hold that was PENDING may turn out to be CAPTURED. :func:`transfers_for` therefore
+writes the beginning with every end. Transfers' keys are made from the hold's id, so whichever
+was written before is not written again, and **no hold can end twice**: all ends share one key.
+
+What must always hold: the books hold the deposit exactly while it is HELD; posted + released =
+held; and a hold that nobody waits for (the renter gave up, the start failed) is released.
 """
 
 from collections.abc import Mapping
@@ -55,28 +58,29 @@ class DepositEvent(StrEnum):
 
 DEPOSIT_MOVES: Final[Mapping[tuple[DepositState, DepositEvent], DepositState]] = MappingProxyType(
     {
+        (DepositState.PENDING, DepositEvent.STILL_OPEN): DepositState.PENDING,
         (DepositState.PENDING, DepositEvent.HOLD): DepositState.HELD,
         (DepositState.PENDING, DepositEvent.DECLINE): DepositState.DECLINED,
+        (DepositState.PENDING, DepositEvent.CAPTURE): DepositState.CAPTURED,
+        (DepositState.PENDING, DepositEvent.RELEASE): DepositState.RELEASED,
         (DepositState.PENDING, DepositEvent.EXPIRE): DepositState.EXPIRED,
         (DepositState.PENDING, DepositEvent.LOSE_TRACK): DepositState.UNKNOWN,
-        (DepositState.HELD, DepositEvent.CAPTURE): DepositState.CAPTURED,
-        (DepositState.HELD, DepositEvent.RELEASE): DepositState.RELEASED,
-        (DepositState.HELD, DepositEvent.EXPIRE): DepositState.EXPIRED,
-        (DepositState.HELD, DepositEvent.LOSE_TRACK): DepositState.UNKNOWN,
         (DepositState.UNKNOWN, DepositEvent.STILL_OPEN): DepositState.PENDING,
         (DepositState.UNKNOWN, DepositEvent.HOLD): DepositState.HELD,
+        (DepositState.UNKNOWN, DepositEvent.DECLINE): DepositState.DECLINED,
         (DepositState.UNKNOWN, DepositEvent.CAPTURE): DepositState.CAPTURED,
         (DepositState.UNKNOWN, DepositEvent.RELEASE): DepositState.RELEASED,
         (DepositState.UNKNOWN, DepositEvent.EXPIRE): DepositState.EXPIRED,
-        (DepositState.UNKNOWN, DepositEvent.DECLINE): DepositState.DECLINED,
+        (DepositState.UNKNOWN, DepositEvent.LOSE_TRACK): DepositState.UNKNOWN,
+        (DepositState.HELD, DepositEvent.CAPTURE): DepositState.CAPTURED,
+        (DepositState.HELD, DepositEvent.RELEASE): DepositState.RELEASED,
+        (DepositState.HELD, DepositEvent.EXPIRE): DepositState.EXPIRED,
         # What is known already may be told again.
-        (DepositState.PENDING, DepositEvent.STILL_OPEN): DepositState.PENDING,
         (DepositState.HELD, DepositEvent.HOLD): DepositState.HELD,
         (DepositState.CAPTURED, DepositEvent.CAPTURE): DepositState.CAPTURED,
         (DepositState.RELEASED, DepositEvent.RELEASE): DepositState.RELEASED,
         (DepositState.EXPIRED, DepositEvent.EXPIRE): DepositState.EXPIRED,
         (DepositState.DECLINED, DepositEvent.DECLINE): DepositState.DECLINED,
-        (DepositState.UNKNOWN, DepositEvent.LOSE_TRACK): DepositState.UNKNOWN,
     }
 )
 
@@ -148,9 +152,7 @@ def transfers_for(
         return (begun,)
     if after is DepositState.CAPTURED:
         return (begun, _captured(hold))
-    if after is DepositState.RELEASED or (
-        after is DepositState.EXPIRED and state is not DepositState.PENDING
-    ):
+    if after is DepositState.RELEASED or state is DepositState.HELD:
         return (begun, _released(hold))
     return ()
 

@@ -2,7 +2,6 @@
 
 Keys are the values of ``BillingStart`` and ``Rounding``, and names of parts of a tariff.
 """
-# ruff: noqa: RUF001 - Chinese has its own commas and brackets
 
 from collections.abc import Mapping
 from types import MappingProxyType

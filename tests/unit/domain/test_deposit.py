@@ -46,11 +46,16 @@ def test_nothing_leads_out_of_an_ended_hold():
     assert set(ENDED) == set(DepositState) - left
 
 
-def test_what_is_in_doubt_can_turn_out_to_be_anything():
-    reached = {
-        after for (state, _), after in DEPOSIT_MOVES.items() if state is DepositState.UNKNOWN
-    }
+@pytest.mark.parametrize("left", [DepositState.PENDING, DepositState.UNKNOWN])
+def test_what_we_did_not_hear_of_can_turn_out_to_be_anything(left):
+    reached = {after for (state, _), after in DEPOSIT_MOVES.items() if state is left}
     assert reached == set(DepositState)
+
+
+@pytest.mark.parametrize("event", [DepositEvent.LOSE_TRACK, DepositEvent.STILL_OPEN])
+def test_money_that_is_held_is_not_forgotten_in_doubt(event):
+    with pytest.raises(Refusal):
+        move_deposit(DepositState.HELD, event)
 
 
 @pytest.mark.parametrize("state", DepositState)
@@ -64,24 +69,37 @@ def test_holding_is_written_in_the_books():
     assert kinds(DepositState.PENDING, DepositEvent.HOLD) == [TransferKind.DEPOSIT_HELD]
 
 
-@pytest.mark.parametrize("state", [DepositState.HELD, DepositState.UNKNOWN])
+@pytest.mark.parametrize("state", [DepositState.HELD, DepositState.PENDING, DepositState.UNKNOWN])
 @pytest.mark.parametrize(
     ("event", "end"),
     [
         (DepositEvent.CAPTURE, TransferKind.DEPOSIT_CAPTURED),
         (DepositEvent.RELEASE, TransferKind.DEPOSIT_RELEASED),
-        (DepositEvent.EXPIRE, TransferKind.DEPOSIT_RELEASED),
     ],
 )
 def test_an_end_is_written_with_its_beginning_which_may_not_have_been_heard(state, event, end):
     assert kinds(state, event) == [TransferKind.DEPOSIT_HELD, end]
 
 
+def test_a_hold_that_ran_out_is_released_in_the_books():
+    assert kinds(DepositState.HELD, DepositEvent.EXPIRE) == [
+        TransferKind.DEPOSIT_HELD,
+        TransferKind.DEPOSIT_RELEASED,
+    ]
+
+
+@pytest.mark.parametrize("state", [DepositState.PENDING, DepositState.UNKNOWN])
 @pytest.mark.parametrize(
-    "event", [DepositEvent.DECLINE, DepositEvent.EXPIRE, DepositEvent.LOSE_TRACK]
+    "event",
+    [
+        DepositEvent.DECLINE,
+        DepositEvent.EXPIRE,
+        DepositEvent.LOSE_TRACK,
+        DepositEvent.STILL_OPEN,
+    ],
 )
-def test_a_hold_that_never_was_leaves_no_trace(event):
-    assert kinds(DepositState.PENDING, event) == []
+def test_a_hold_that_never_was_leaves_no_trace(state, event):
+    assert kinds(state, event) == []
 
 
 @pytest.mark.parametrize(

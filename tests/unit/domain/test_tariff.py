@@ -262,8 +262,8 @@ def test_a_snapshot_with_a_term_missing_is_not_guessed_at():
 def test_the_terms_are_told_in_english():
     assert disclosure(HALF_HOURS, Lang.EN).splitlines() == [
         (
-            "Billing starts when you scan the power bank to unlock it, but not before the power bank"
-            " confirms that it is on."
+            "Billing starts when you scan the power bank to unlock it, but not before the power"
+            " bank confirms that it is on."
         ),
         "The first 5 min of it are free.",
         "Time is charged in blocks of 30 min, at ¥2.00 each.",
@@ -271,12 +271,12 @@ def test_the_terms_are_told_in_english():
         "Each 24 hours from the start of billing cost ¥20.00 at most.",
         "Delivery costs ¥5.00; nothing if it is late.",
         (
-            "The whole rental, delivery included, costs ¥99.00 at most; at that price the power bank"
-            " is yours."
+            "The whole rental, delivery included, costs ¥99.00 at most; at that price the power"
+            " bank is yours."
         ),
         (
-            "Billing ends when you ask for the return, when staff collect the power bank, or when it"
-            " turns off for good, whichever comes first."
+            "Billing ends when you ask for the return, when staff collect the power bank, or when"
+            " it turns off for good, whichever comes first."
         ),
         "A deposit of ¥99.00 is held, and freed when you have paid.",
         "Examples, delivery included: 1 hour ¥9.00, 24 hours ¥25.00.",

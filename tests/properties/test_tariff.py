@@ -1,0 +1,257 @@
+"""The price, against an oracle that knows no arithmetic: it only watches a meter tick."""
+
+import random
+from collections import defaultdict
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from backend.domain.money import Currency, Minor
+from backend.domain.tariff import (
+    BillingStart,
+    LineKind,
+    Rounding,
+    Terms,
+    free_used,
+    from_json,
+    lint,
+    price,
+    to_json,
+)
+
+START = datetime(2024, 2, 28, 16, 30, tzinfo=UTC)
+DAY = 86_400
+MOST = 10**8
+
+
+BLOCKS = st.integers(60, DAY)
+
+
+@st.composite
+def terms(draw, *, block_s=BLOCKS):
+    """Terms that the linter lets pass."""
+    block_price = draw(st.integers(0, 10_000))
+    cap_24h = block_price + draw(st.integers(0, 20_000))
+    delivery_fee = draw(st.sampled_from([0, 1, 500]))
+    cap_total = cap_24h + delivery_fee + draw(st.integers(1, 50_000))
+    made = Terms(
+        currency=draw(st.sampled_from(Currency)),
+        free_s=draw(st.sampled_from([0, 1, 300, 599]) | st.integers(0, DAY)),
+        block_s=draw(block_s),
+        block_price_minor=Minor(block_price),
+        cap_24h_minor=Minor(cap_24h),
+        cap_total_minor=Minor(cap_total),
+        delivery_fee_minor=Minor(delivery_fee),
+        deposit_minor=Minor(draw(st.integers(1, cap_total))),
+        billing_start=draw(st.sampled_from(BillingStart)),
+        rounding=draw(st.sampled_from(Rounding)),
+    )
+    assert lint(made) == ()
+    return made
+
+
+@st.composite
+def spans_of(draw, of):
+    """Seconds of use, fond of the edges where the rule does something, a second around."""
+    blocks = draw(st.integers(0, 50))
+    edges = [of.free_s, of.free_s + blocks * of.block_s]
+    edges += [day * DAY + extra for day in range(1, 6) for extra in (0, of.free_s)]
+    near = st.builds(lambda edge, by: max(0, edge + by), st.sampled_from(edges), st.integers(-1, 1))
+    return draw(near | st.integers(0, 9 * DAY))
+
+
+used = terms().flatmap(lambda of: st.tuples(st.just(of), spans_of(of)))
+
+
+def cost(of, seconds, **how):
+    end = START + timedelta(seconds=seconds)
+    return price(of, start=START, end=end, **how).total_minor
+
+
+def metered(of, seconds):
+    """The oracle: tick through the time second by second, charging as the rule's words say."""
+    days = defaultdict(int)
+    begun_on_day = 0
+    first = True
+    for second in range(seconds):
+        if second < of.free_s:
+            continue
+        into_block = (second - of.free_s) % of.block_s
+        if into_block == 0:
+            begun_on_day = second // DAY
+            if first or of.rounding is Rounding.CEIL:
+                days[begun_on_day] += of.block_price_minor
+                due_at_end = False
+            else:
+                due_at_end = True
+            first = False
+        if into_block == of.block_s - 1 and due_at_end:
+            days[begun_on_day] += of.block_price_minor
+    return _capped(of, days)
+
+
+def walked(of, seconds):
+    """The same oracle in bigger steps, block by block with a calendar, for days of use."""
+    days = defaultdict(int)
+    begin, end = START + timedelta(seconds=of.free_s), START + timedelta(seconds=seconds)
+    first = True
+    while begin < end:
+        over = begin + timedelta(seconds=of.block_s)
+        if first or of.rounding is Rounding.CEIL or over <= end:
+            days[(begin - START).days] += of.block_price_minor
+        first = False
+        begin = over
+    return _capped(of, days)
+
+
+def _capped(of, days):
+    time = sum(min(of.cap_24h_minor, day) for day in days.values())
+    return min(of.cap_total_minor, time + of.delivery_fee_minor)
+
+
+@given(terms(block_s=st.integers(1, 400)), st.integers(0, 3_000), st.integers(0, 900))
+def test_the_price_is_what_a_ticking_meter_shows(of, seconds, free_s):
+    of = replace(of, free_s=free_s)
+    assert cost(of, seconds) == metered(of, seconds)
+
+
+@given(used)
+def test_the_price_of_days_is_what_a_walk_through_the_blocks_shows(use):
+    of, seconds = use
+    assert cost(of, seconds) == walked(of, seconds)
+
+
+def test_twenty_thousand_plain_random_uses_agree_with_the_walk():
+    seeded = random.Random(20240910)  # noqa: S311 - a seed, to be replayed
+    for _ in range(20_000):
+        block_price = seeded.choice([0, 1, 150, 200])
+        cap_24h = block_price * seeded.randint(1, 12)
+        of = Terms(
+            free_s=seeded.choice([0, 60, 300, 900]),
+            block_s=seeded.choice([900, 1800, 3600, 7000]),
+            block_price_minor=Minor(block_price),
+            cap_24h_minor=Minor(cap_24h),
+            cap_total_minor=Minor(cap_24h * seeded.randint(1, 8) + 500),
+            delivery_fee_minor=Minor(seeded.choice([0, 500])),
+            deposit_minor=Minor(1),
+            billing_start=BillingStart.UNLOCKED,
+            rounding=seeded.choice(list(Rounding)),
+        )
+        edge = of.free_s + of.block_s * seeded.randint(0, 60)
+        seconds = max(0, edge + seeded.randint(-1, 1))
+        assert cost(of, seconds) == walked(of, seconds), (of, seconds)
+
+
+@given(used, st.integers(0, 3 * DAY))
+def test_the_price_never_falls_as_time_goes_on(use, more):
+    of, seconds = use
+    assert cost(of, seconds) <= cost(of, seconds + more)
+
+
+@given(used, st.floats(0, 1))
+def test_a_running_total_never_exceeds_the_bill(use, part):
+    of, seconds = use
+    assert cost(of, int(seconds * part)) <= cost(of, seconds)
+
+
+@given(used, st.booleans(), st.integers(0, DAY))
+def test_nobody_owes_less_than_nothing_or_more_than_the_whole_cap(use, late, free_used_s):
+    of, seconds = use
+    assert cost(of, seconds, delivery_late=late, free_used_s=free_used_s) >= 0
+    assert cost(of, seconds, delivery_late=late) <= of.cap_total_minor
+
+
+@given(terms())
+@example(
+    Terms(
+        free_s=DAY,
+        block_s=1,
+        block_price_minor=Minor(1),
+        cap_24h_minor=Minor(1),
+        cap_total_minor=Minor(2),
+        delivery_fee_minor=Minor(0),
+        deposit_minor=Minor(1),
+        billing_start=BillingStart.ARRIVAL,
+        rounding=Rounding.CEIL,
+    )
+)
+def test_no_day_costs_more_than_its_cap(of):
+    of = replace(of, delivery_fee_minor=Minor(0))
+    for days in range(1, 5):
+        assert cost(of, days * DAY) <= days * of.cap_24h_minor
+
+
+@given(used, st.booleans())
+def test_the_lines_add_up_to_the_total_and_none_is_empty(use, late):
+    of, seconds = use
+    bill = price(of, start=START, end=START + timedelta(seconds=seconds), delivery_late=late)
+
+    assert sum(line.amount_minor for line in bill.lines) == bill.total_minor
+    assert all(line.amount_minor and line.quantity > 0 for line in bill.lines)
+    assert len({line.kind for line in bill.lines}) == len(bill.lines)
+
+
+@given(used)
+def test_a_late_delivery_is_never_dearer_and_waives_no_more_than_its_fee(use):
+    of, seconds = use
+    saved = cost(of, seconds) - cost(of, seconds, delivery_late=True)
+    assert 0 <= saved <= of.delivery_fee_minor
+
+
+@given(used)
+def test_rounding_down_later_blocks_is_never_dearer_than_rounding_up(use):
+    of, seconds = use
+    lenient = cost(replace(of, rounding=Rounding.FLOOR_AFTER_FIRST), seconds)
+    strict = cost(replace(of, rounding=Rounding.CEIL), seconds)
+    assert lenient <= strict <= lenient + of.block_price_minor
+
+
+@given(used, st.floats(0, 1), st.integers(0, 599))
+def test_splitting_a_rental_in_two_costs_one_block_more_at_the_most_and_frees_no_minute(
+    use, part, pause
+):
+    of, seconds = use
+    of = replace(
+        of, cap_24h_minor=Minor(MOST), cap_total_minor=Minor(2 * MOST), delivery_fee_minor=Minor(0)
+    )
+    cut = int(seconds * part)
+    middle = START + timedelta(seconds=cut)
+    again = middle + timedelta(seconds=pause)
+    carried = free_used(of, earlier_start=START, earlier_end=middle, start=again)
+    second = price(
+        of, start=again, end=again + timedelta(seconds=seconds - cut), free_used_s=carried
+    ).total_minor
+
+    whole, in_two = cost(of, seconds), cost(of, cut) + second
+    assert abs(in_two - whole) <= of.block_price_minor
+    if of.rounding is Rounding.CEIL:
+        assert whole <= in_two
+
+
+@given(used)
+def test_a_daily_cap_takes_off_no_more_than_the_blocks_cost(use):
+    of, seconds = use
+    bill = price(of, start=START, end=START + timedelta(seconds=seconds))
+    by_kind = {line.kind: line.amount_minor for line in bill.lines}
+
+    assert -by_kind.get(LineKind.CAP_24H, 0) <= by_kind.get(LineKind.BLOCKS, 0)
+
+
+@given(used, st.integers(-14, 14), st.integers(-14, 14), st.integers(0, 999_999))
+def test_neither_zones_nor_parts_of_a_second_change_a_fee(use, here, there, microseconds):
+    of, seconds = use
+    end = START + timedelta(seconds=seconds, microseconds=microseconds)
+    bill = price(
+        of,
+        start=START.astimezone(timezone(timedelta(hours=here))),
+        end=end.astimezone(timezone(timedelta(hours=there))),
+    )
+    assert bill.total_minor == cost(of, seconds)
+
+
+@given(terms())
+def test_a_snapshot_is_the_terms(of):
+    assert from_json(to_json(of)) == of
+    assert to_json(from_json(to_json(of))) == to_json(of)
