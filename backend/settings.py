@@ -32,7 +32,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="LENDWATT_", frozen=True)
 
-    data_dir: Path = Path("lendwatt-data")
+    data_dir: Path = Path("data")
     database_url: str = ""
     """Empty: a SQLite file in ``data_dir``."""
     host: str = "127.0.0.1"
@@ -127,7 +127,7 @@ def token_secret(settings: Settings) -> str:
 def _kept_secret(file: Path) -> str:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        if not file.exists():
+        if not file.exists() or not file.read_text():
             file.touch(mode=0o600)
             file.write_text(ids.new_token())
         return file.read_text()

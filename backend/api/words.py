@@ -156,7 +156,7 @@ WORDS: Final[Mapping[Code | EdgeCode, Mapping[Lang, Words]]] = MappingProxyType(
         ),
         Code.ALREADY_TAKEN: _both(
             "已被他人接單",
-            "另一位先到一步。請選择其他任務或充電寶。",
+            "另一位先到一步。請選擇其他任務或充電寶。",
             "Taken",
             "Somebody else was first. Choose another.",
         ),
@@ -370,7 +370,7 @@ NAMES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         WhyNot.CLOSED: ("商戶已打烊", "its merchant is closed"),
         WhyNot.OUT_OF_AREA: ("您在服務範圍之外", "you are outside its service area"),
         WhyNot.FAULTY: ("設備故障", "it has a fault"),
-        WhyNot.OFFLINE: ("設備離线", "it is offline"),
+        WhyNot.OFFLINE: ("設備離線", "it is offline"),
         WhyNot.LOW: ("電量不足", "its battery is low"),
         WhyNot.UNPAID_BILL: ("您有未支付的訂單", "you have an unpaid rental"),
     }
@@ -380,7 +380,7 @@ NAMES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
 FIELD_WORDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
     {
         "missing": ("必填", "is missing"),
-        "extra_forbidden": ("不認识這一項", "is not known here"),
+        "extra_forbidden": ("不認識這一項", "is not known here"),
         "string_too_short": ("至少 {min_length} 個字符", "needs at least {min_length} characters"),
         "string_too_long": ("最多 {max_length} 個字符", "has at most {max_length} characters"),
         "string_pattern_mismatch": ("格式不正確", "is not written as it should be"),

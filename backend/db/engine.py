@@ -27,6 +27,7 @@ BUSY_TIMEOUT_MS = 10_000
 """How long a writer waits for its turn at SQLite before the caller hears "busy"."""
 POOL_CONNECTIONS = 40
 POOL_TIMEOUT_S = 10
+_BACKENDS = frozenset({"sqlite", "postgresql"})
 _READ_ONLY = "lendwatt_read_only"
 _NEWS = "lendwatt_news"
 _KEEP = "lendwatt_keep"
@@ -43,6 +44,8 @@ def make_engine(url: str) -> Engine:
     """
     try:
         parsed = make_url(url)
+        if parsed.get_backend_name() not in _BACKENDS:
+            raise ArgumentError(parsed.drivername)
     except ArgumentError as wrong:
         msg = (
             f"The database URL {url!r} cannot be read: set LENDWATT_DATABASE_URL to "

@@ -7,6 +7,9 @@ it, so foreign keys are off meanwhile and all of them are checked before the com
 To write the next revision from what the tables have become, with no database at hand::
 
     python -m backend.db.migrate "what changes and why"
+
+What that cannot see is written by hand: moved data, and the triggers of a new table that is
+only added to (``rules.append_only_ddl``). A test compares the two ways to a schema.
 """
 
 import sys
