@@ -4,15 +4,16 @@ import os
 import shutil
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from hypothesis.configuration import set_hypothesis_home_dir
 
 from tests.rows import ROWS
 
 CI = os.environ.get("CI") == "true"
 
-settings.register_profile("dev", deadline=None)
-settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
+_PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # busy machines
+settings.register_profile("dev", _PATIENT)
+settings.register_profile("ci", _PATIENT, derandomize=True, database=None, print_blob=True)
 settings.load_profile("ci" if CI else "dev")
 set_hypothesis_home_dir(".pytest_cache/hypothesis")  # pytest would look for tests in .hypothesis
 
@@ -28,6 +29,21 @@ def find_program(name: str) -> str | None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
+    """What a test's markers say, before anything else of it runs."""
+    _write_down_rows(item)
+    _want_programs(item)
+
+
+def _write_down_rows(item: pytest.Item) -> None:
+    """The rows that a test shows travel with its reports; one that the spec has not is an error."""
+    for marker in item.iter_markers("row"):
+        for row in marker.args:
+            if row not in ROWS:
+                pytest.fail(f"no such row of the spec: {row!r}", pytrace=False)
+            item.user_properties.append(("row", row))
+
+
+def _want_programs(item: pytest.Item) -> None:
     """Without the programs that its marker needs, a test is skipped; under CI=true it fails."""
     for marker, programs in NEEDS.items():
         missing = [name for name in programs if find_program(name) is None]
@@ -42,14 +58,3 @@ def needs_mosquitto() -> str:
     path = find_program("mosquitto")
     assert path is not None, "mark the test: @pytest.mark.mosquitto"
     return path
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Write each test's rows on it, so that they travel with its reports."""
-    for item in items:
-        for marker in item.iter_markers("row"):
-            unknown = [row for row in marker.args if row not in ROWS]
-            if unknown or not marker.args:
-                msg = f"{item.nodeid}: no such row of the spec: {', '.join(map(repr, unknown))}"
-                raise pytest.UsageError(msg)
-            item.user_properties.extend(("row", row) for row in marker.args)
