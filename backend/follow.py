@@ -60,7 +60,7 @@ class Follower:
         if tries < self._limits.tries:
             return False
         problem = f"{type(error).__name__}: {error}"[:500]
-        _log.error("fact_given_up", event=event_id, problem=problem)
+        _log.error("fact_given_up", fact=event_id, problem=problem)
         with self._database.writing() as session:
             seam.give_up(session, event_id, problem=problem, now=now)
         del self._failures[event_id]

@@ -8,7 +8,17 @@ from importlib.metadata import version
 from fastapi import APIRouter, FastAPI
 from sqlmodel import Session
 
-from backend.api import auth, errors, health, stream
+from backend.api import (
+    auth,
+    errors,
+    health,
+    merchant,
+    operator,
+    renter,
+    staff,
+    stream,
+    webhooks,
+)
 from backend.api.deps import Parts, nobody
 from backend.api.hub import Hub
 from backend.api.middleware import BodyLimit, Measured, Metrics
@@ -22,7 +32,15 @@ from backend.services.signin import CodeSender, Tokens
 from backend.settings import Settings, token_secret
 
 API = "/api/v1"
-ROUTERS: tuple[APIRouter, ...] = (auth.router, stream.router)
+ROUTERS: tuple[APIRouter, ...] = (
+    auth.router,
+    stream.router,
+    renter.router,
+    merchant.router,
+    staff.router,
+    operator.router,
+    webhooks.router,
+)
 """What is served under ``API``."""
 
 
@@ -34,6 +52,7 @@ def make_parts(
     code_sender: CodeSender | None = None,
     standing_of: Callable[[Session, str], Standing] = nobody,
     providers: Mapping[str, Provider] | None = None,
+    mqtt: tuple[str, int] = ("127.0.0.1", 1883),
     probes: Mapping[str, Callable[[], bool]] | None = None,
 ) -> Parts:
     """Put together what the routes need.
@@ -52,6 +71,7 @@ def make_parts(
         hub=hub,
         standing_of=standing_of,
         providers=providers or {},
+        mqtt=mqtt,
         probes={"migrated": lambda: is_current(database.engine), **(probes or {})},
     )
 

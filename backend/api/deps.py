@@ -58,6 +58,8 @@ class Parts:
     """Which merchants a person owns and works for."""
     providers: Mapping[str, Provider] = field(default_factory=dict)
     """Payment providers by the name in their webhook's path."""
+    mqtt: tuple[str, int] = ("127.0.0.1", 1883)
+    """Where banks connect, as a merchant is told."""
     probes: Mapping[str, Callable[[], bool]] = field(default_factory=dict)
     """What must be so for ``/readyz`` to say yes, by name; called in a thread."""
 

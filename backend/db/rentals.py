@@ -43,6 +43,13 @@ def rented(session: Session, rental_id: str, *, renter_id: str) -> RentalRow | N
     ).first()
 
 
+def rented_from(session: Session, rental_id: str, *, merchant_id: str) -> RentalRow | None:
+    """A rental, if it is one of this merchant's."""
+    return session.exec(
+        select(RentalRow).where(RentalRow.id == rental_id, RentalRow.merchant_id == merchant_id)
+    ).first()
+
+
 def rentals_of(
     session: Session, renter_id: str, *, before: str | None, limit: int
 ) -> Sequence[RentalRow]:

@@ -128,6 +128,15 @@ def issue_secret(session: Session, bank_id: str, *, now: datetime) -> str:
     return credentials.issue(session, cast(Any, bank_id), now_ms=to_ms(now))
 
 
+def rotate_secret(session: Session, bank_id: str, *, now: datetime) -> str:
+    """Replace what a bank connects with; the old secret ends at once.
+
+    Raises:
+        NotIssuedError: it has none.
+    """
+    return credentials.rotate(session, cast("Any", bank_id), now_ms=to_ms(now))
+
+
 # -- facts -----------------------------------------------------------------------------
 
 

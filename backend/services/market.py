@@ -118,6 +118,18 @@ def own(session: Session, who: Principal, merchant_id: str) -> MerchantRow:
     return merchant
 
 
+def mine(session: Session, *, who: Principal) -> Sequence[MerchantRow]:
+    """List the merchants that this person owns."""
+    return market.merchants_of(session, who.person_id)
+
+
+def everybody(
+    session: Session, *, status: MerchantStatus | None, after: str, limit: int
+) -> Sequence[MerchantRow]:
+    """List all merchants, for the operator."""
+    return market.merchants(session, status=status, after=after, limit=limit)
+
+
 # -- tariffs and staff -----------------------------------------------------------------
 
 
@@ -141,6 +153,24 @@ def set_tariff(
     )
     session.add(row)
     return row
+
+
+def tariffs(session: Session, *, who: Principal, merchant_id: str) -> Sequence[TariffRow]:
+    """List all versions of a merchant's price, newest first.
+
+    Raises:
+        Refusal: NOT_FOUND.
+    """
+    return market.tariffs(session, own(session, who, merchant_id).id)
+
+
+def staff(session: Session, *, who: Principal, merchant_id: str) -> Sequence[StaffRow]:
+    """List who works for a merchant now.
+
+    Raises:
+        Refusal: NOT_FOUND.
+    """
+    return market.staff(session, own(session, who, merchant_id).id)
 
 
 def hire(
@@ -204,6 +234,31 @@ def register_bank(
     return Registered(bank=bank, secret=seam.issue_secret(session, bank_id, now=now))
 
 
+def rotate_secret(
+    session: Session, *, who: Principal, merchant_id: str, bank_id: str, now: datetime
+) -> Registered:
+    """Give a bank a new secret: the old one ends at once.
+
+    Raises:
+        Refusal: NOT_FOUND.
+    """
+    bank = own_bank(session, who, merchant_id, bank_id)
+    return Registered(bank=bank, secret=seam.rotate_secret(session, bank_id, now=now))
+
+
+def own_bank(session: Session, who: Principal, merchant_id: str, bank_id: str) -> BankRow:
+    """A bank of this person's merchant.
+
+    Raises:
+        Refusal: NOT_FOUND, also for somebody else's.
+    """
+    merchant = own(session, who, merchant_id)
+    bank = market.find_bank(session, bank_id)
+    if bank is None or bank.merchant_id != merchant.id:
+        raise Refusal(Code.NOT_FOUND)
+    return bank
+
+
 def receive(
     session: Session,
     *,
@@ -218,10 +273,7 @@ def receive(
     Raises:
         Refusal: NOT_FOUND; WRONG_HANDS if it is not with staff.
     """
-    merchant = own(session, who, merchant_id)
-    bank = market.find_bank(session, bank_id)
-    if bank is None or bank.merchant_id != merchant.id:
-        raise Refusal(Code.NOT_FOUND)
+    bank = own_bank(session, who, merchant_id, bank_id)
     if bank.holder is not Holder.STAFF or market.reserved(session, [bank.id]):
         raise Refusal(Code.WRONG_HANDS, giver=bank.holder, taker=Holder.MERCHANT)
     steps.pass_bank(
@@ -262,8 +314,3 @@ def stock(session: Session, *, who: Principal, merchant_id: str, now: datetime) 
         rentable=sum(not looked.why_not for looked in banks),
         rented=sum(looked.bank.holder is Holder.RENTER for looked in banks),
     )
-
-
-def terms_of(row: TariffRow) -> tariff.Terms:
-    """The terms of a version."""
-    return tariff.from_json(row.terms)

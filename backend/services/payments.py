@@ -10,6 +10,7 @@ follows from it follows once, in the same transaction.
 Money that came is never ignored: what pays for nothing any more goes back by itself.
 """
 
+import hashlib
 from datetime import datetime
 from types import MappingProxyType
 from typing import Final
@@ -189,6 +190,24 @@ def take_notice(session: Session, notice: ProviderNotice, *, provider: str, now:
         if row.problem is None:
             learn(session, payment, told, now=now)
     session.add(row)
+
+
+def keep_unreadable(session: Session, body: bytes, *, provider: str, now: datetime) -> None:
+    """Keep a notice that is truly a provider's and not understood: it may tell of money."""
+    row = InboxRow(
+        provider=provider,
+        id=f"unreadable-{hashlib.sha256(body).hexdigest()}",
+        kind="unreadable",
+        reference="",
+        provider_ref="",
+        amount_minor=0,
+        currency="",
+        sent_at=now,
+        received_at=now,
+        raw=body,
+        problem="unreadable",
+    )
+    outbox.receive(session, row)
 
 
 def mismatch(payment: PaymentRow, told: ProviderPayment) -> str | None:

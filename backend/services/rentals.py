@@ -290,6 +290,8 @@ class RentalView:
     deposit: DepositRow | None
     payments: Sequence[PaymentRow]
     steps: Sequence[RentalStepRow]
+    elapsed_s: int
+    """Time billed so far."""
     amount_minor: int
     """The bill, or what it would be now."""
     lines: list[dict[str, object]]
@@ -351,6 +353,21 @@ def at_merchant(
     return [view(session, rental, now=now) for rental in found]
 
 
+def one_at_merchant(
+    session: Session, *, who: Principal, merchant_id: str, rental_id: str, now: datetime
+) -> RentalView:
+    """Show a merchant one of its rentals.
+
+    Raises:
+        Refusal: NOT_FOUND.
+    """
+    rental = rentals.rented_from(session, rental_id, merchant_id=merchant_id)
+    owned = market.owned_merchant(session, merchant_id, owner_id=who.person_id)
+    if rental is None or owned is None:
+        raise Refusal(Code.NOT_FOUND)
+    return view(session, rental, now=now)
+
+
 def view(session: Session, rental: RentalRow, *, now: datetime) -> RentalView:
     """Put together what is shown of a rental."""
     names = market.staff_names(session, rental.merchant_id)
@@ -365,6 +382,7 @@ def view(session: Session, rental: RentalRow, *, now: datetime) -> RentalView:
         deposit=money.deposit(session, rental.id),
         payments=money.payments(session, rental.id),
         steps=rentals.steps(session, rental.id),
+        elapsed_s=billing.price_at(rental, now=now).elapsed_s,
         amount_minor=billing.amount_of(rental, now=now),
         lines=billing.lines_of(rental, now=now),
         now=now,

@@ -12,6 +12,7 @@ from sqlalchemy import (
     CheckConstraint,
     ForeignKeyConstraint,
     Index,
+    LargeBinary,
     Text,
     UniqueConstraint,
     text,
@@ -188,6 +189,8 @@ class InboxRow(SQLModel, table=True):
     currency: str = Field(max_length=3)
     sent_at: datetime
     received_at: datetime
+    raw: bytes | None = Field(default=None, sa_type=LargeBinary)
+    """The body, where it could not be read."""
     problem: str | None = Field(default=None, max_length=32)
     """Why it moved nothing, for the operator's list; None when it was applied."""
 

@@ -1,0 +1,387 @@
+"""What rentals, banks, tariffs, payments and jobs look like on the wire."""
+
+import re
+from datetime import datetime
+from typing import Annotated, Any, Final
+
+from fastapi import Depends, Header, Query
+from pydantic import BeforeValidator, Field
+
+from backend.api import words
+from backend.api.deps import AppParts
+from backend.api.schemas import In, Latitude, Longitude, Out
+from backend.db.seam import Seen
+from backend.db.tables.market import BankRow, MerchantRow, MerchantStatus
+from backend.db.tables.money import DepositRow, PaymentRow, PaymentState, Purpose
+from backend.db.tables.rentals import JobKind, JobState, RentalStepRow
+from backend.domain.custody import Holder, Proof
+from backend.domain.deposit import DepositState
+from backend.domain.errors import Code, Refusal
+from backend.domain.lang import Lang
+from backend.domain.precheck import WhyNot
+from backend.domain.rental import RentalEvent, RentalState, Stage, stage_of
+from backend.domain.tariff import BillingStart, Rounding, Terms, disclosure
+from backend.limits import PAGE_MAX
+from backend.services.jobs import JobView
+from backend.services.rentals import Place, RentalView
+
+# -- what comes in -------------------------------------------------------------------------
+
+_LABEL: Final = re.compile(r"[A-Za-z0-9_-]{16,64}")
+
+
+def _token_in(scanned: object) -> object:
+    """Take the token out of what a camera read: the label's URL, or the token itself."""
+    return scanned.rpartition("/")[2] if isinstance(scanned, str) else scanned
+
+
+QrToken = Annotated[
+    str,
+    BeforeValidator(_token_in),
+    Field(
+        pattern=rf"^{_LABEL.pattern}$",
+        description="What the bank's QR label says: its URL, or the token at the URL's end.",
+        examples=["5rJ2mXg0S4mB0o5nE1c7Q9yYw3uT8zKd6hLpVtFaRiI"],
+    ),
+]
+Address = Annotated[str, Field(min_length=1, max_length=200, examples=["人民大道 200 號 3 樓"])]
+Limit = Annotated[int, Query(ge=1, le=PAGE_MAX, description="Rows of this page.")]
+Before = Annotated[str | None, Query(max_length=26, description="`next` of the page before.")]
+
+
+def _reader(accept_language: Annotated[str | None, Header()] = None) -> Lang:
+    return words.language(accept_language)
+
+
+Reader = Annotated[Lang, Depends(_reader)]
+"""The language of who reads the answer."""
+
+
+class PlaceIn(In):
+    """Where to come."""
+
+    lat: Latitude
+    lng: Longitude
+    address: Address
+
+    def place(self) -> Place:
+        """The same for the services."""
+        return Place(lat=self.lat, lng=self.lng, address=self.address)
+
+
+class ScanIn(In):
+    """A scanned label."""
+
+    qr_token: QrToken
+
+
+# -- what goes out -------------------------------------------------------------------------
+
+
+class PlaceOut(Out):
+    """A place, WGS-84."""
+
+    lat: float
+    lng: float
+    address: str
+
+
+class TermsOut(Out):
+    """A tariff's terms: amounts in minor units of the currency."""
+
+    currency: str = Field(examples=["CNY"])
+    free_s: int = Field(examples=[300])
+    block_s: int = Field(examples=[900])
+    block_price_minor: int = Field(examples=[100])
+    cap_24h_minor: int = Field(examples=[3000])
+    cap_total_minor: int = Field(examples=[9900])
+    delivery_fee_minor: int = Field(examples=[500])
+    deposit_minor: int = Field(examples=[9900])
+    billing_start: BillingStart
+    rounding: Rounding
+    disclosure: str = Field(description="The same in words, in the reader's language.")
+
+    @classmethod
+    def of(cls, terms: Terms, lang: Lang) -> "TermsOut":
+        """Show terms to a reader."""
+        shown = {name: getattr(terms, name) for name in cls.model_fields if name != "disclosure"}
+        return cls(**shown, disclosure=disclosure(terms, lang))
+
+
+class BankStateOut(Out):
+    """What the bank last said, and how old that is."""
+
+    presence: str = Field(examples=["online"])
+    battery_pct: int = Field(examples=[87])
+    lock: str = Field(examples=["locked"])
+    is_feeding: bool
+    is_plugged: bool
+    faults: list[str]
+    told_at: datetime
+    age_s: int = Field(description="Seconds since it told this.", examples=[12])
+
+
+def state_of(seen: Seen | None, *, now: datetime) -> BankStateOut | None:
+    """Show a shadow, with its age."""
+    if seen is None:
+        return None
+    return BankStateOut(
+        presence=seen.presence,
+        battery_pct=seen.battery_pct,
+        lock=seen.lock,
+        is_feeding=seen.is_feeding,
+        is_plugged=seen.is_plugged,
+        faults=list(seen.faults),
+        told_at=seen.state_at,
+        age_s=max(0, int((now - seen.state_at).total_seconds())),
+    )
+
+
+class BankOut(Out):
+    """A bank, as anybody may see it."""
+
+    id: str = Field(examples=["LW-000123"])
+    model: str = Field(examples=["LW-10K-A"])
+    state: BankStateOut | None = Field(description="Null: it has not told anything yet.")
+
+    @classmethod
+    def of(cls, bank: BankRow, seen: Seen | None, *, now: datetime) -> "BankOut":
+        """Show a bank and its shadow."""
+        return cls(id=bank.id, model=bank.model, state=state_of(seen, now=now))
+
+
+class ReasonOut(Out):
+    """Why a bank cannot be rented now."""
+
+    code: WhyNot
+    text: str = Field(examples=["it is not charged enough"])
+
+
+def reasons(why_not: tuple[WhyNot, ...], lang: Lang) -> list[ReasonOut]:
+    """Say reasons in words."""
+    texts = words.names(why_not, lang)
+    return [ReasonOut(code=why, text=text) for why, text in zip(why_not, texts, strict=True)]
+
+
+class MerchantCardOut(Out):
+    """A merchant, as a renter sees it."""
+
+    id: str
+    name: str = Field(examples=["阿明的充電寶"])
+    address: str
+    lat: float
+    lng: float
+    service_radius_m: int = Field(examples=[3000])
+
+
+class MerchantOut(MerchantCardOut):
+    """A merchant, as its owner and the operator see it."""
+
+    status: MerchantStatus
+    timezone: str = Field(examples=["Asia/Shanghai"])
+    currency: str = Field(examples=["CNY"])
+    is_open: bool
+    commission_bp: int = Field(description="The platform's part, basis points.", examples=[1000])
+    created_at: datetime
+
+    @classmethod
+    def of(cls, merchant: MerchantRow) -> "MerchantOut":
+        """Show a merchant."""
+        return cls.model_validate(merchant)
+
+
+class PaymentOut(Out):
+    """A payment; follow it at `GET /payments/{id}`."""
+
+    id: str
+    rental_id: str
+    purpose: Purpose
+    state: PaymentState
+    amount_minor: int = Field(examples=[9900])
+    currency: str = Field(examples=["CNY"])
+    pay_url: str | None = Field(description="The provider's page; null until it has answered.")
+    created_at: datetime
+
+    @classmethod
+    def of(cls, payment: PaymentRow) -> "PaymentOut":
+        """Show a payment."""
+        return cls.model_validate(payment)
+
+
+class DepositOut(Out):
+    """The deposit of a rental."""
+
+    state: DepositState
+    amount_minor: int
+    currency: str
+    held_at: datetime | None
+    ended_at: datetime | None
+
+    @classmethod
+    def of(cls, deposit: DepositRow) -> "DepositOut":
+        """Show a deposit."""
+        return cls.model_validate(deposit)
+
+
+class LineOut(Out):
+    """A line of a bill, or of what it would be now."""
+
+    kind: str = Field(examples=["blocks"])
+    quantity: int = Field(examples=[3])
+    amount_minor: int = Field(examples=[300])
+
+
+class StepOut(Out):
+    """Something that happened in a rental."""
+
+    event: RentalEvent
+    state: RentalState
+    at: datetime
+    proof: Proof | None
+
+    @classmethod
+    def of(cls, step: RentalStepRow) -> "StepOut":
+        """Show a step; who took it stays inside."""
+        return cls.model_validate(step)
+
+
+class RentalOut(Out):
+    """A rental, for its renter and for its merchant."""
+
+    id: str
+    state: RentalState
+    stage: Stage
+    merchant: MerchantCardOut
+    bank: BankOut
+    staff: str | None = Field(description="Who delivers.", examples=["小王"])
+    collector: str | None = Field(description="Who collects.")
+    place: PlaceOut
+    return_place: PlaceOut | None
+    requested_at: datetime
+    accepted_at: datetime | None
+    set_out_at: datetime | None
+    handed_over_at: datetime | None
+    confirmed_at: datetime | None = Field(description="When the bank said that it feeds.")
+    billing_start_at: datetime | None
+    return_requested_at: datetime | None
+    collected_at: datetime | None
+    returned_at: datetime | None = Field(description="The end of billing.")
+    closed_at: datetime | None
+    duration_s: int = Field(description="Time billed so far.")
+    amount_minor: int = Field(description="The bill, or what it would be now.")
+    is_final: bool = Field(description="Whether the amount is the bill.")
+    currency: str
+    lines: list[LineOut]
+    tariff: TermsOut
+    deposit: DepositOut | None
+    payments: list[PaymentOut]
+    steps: list[StepOut]
+    code: str | None = Field(
+        default=None, description="For the renter, until it is handed over: tell it at the door."
+    )
+
+    @classmethod
+    def of(cls, view: RentalView, lang: Lang, *, for_renter: bool) -> "RentalOut":
+        """Show a rental; payments and the code are for its renter only."""
+        rental = view.rental
+        shows_code = for_renter and rental.handed_over_at is None and rental.closed_at is None
+        return cls(
+            id=rental.id,
+            state=rental.state,
+            stage=stage_of(rental.state),
+            merchant=MerchantCardOut.model_validate(view.merchant),
+            bank=BankOut.of(view.bank, view.seen, now=view.now),
+            staff=view.staff_name,
+            collector=view.collector_name,
+            place=PlaceOut(lat=rental.lat, lng=rental.lng, address=rental.address),
+            return_place=_return_place(view),
+            duration_s=view.elapsed_s,
+            amount_minor=view.amount_minor,
+            is_final=view.is_final,
+            currency=view.terms.currency,
+            lines=[LineOut.model_validate(line) for line in view.lines],
+            tariff=TermsOut.of(view.terms, lang),
+            deposit=None if view.deposit is None else DepositOut.of(view.deposit),
+            payments=[PaymentOut.of(each) for each in view.payments] if for_renter else [],
+            steps=[StepOut.of(step) for step in view.steps],
+            code=rental.code if shows_code else None,
+            **{name: getattr(rental, name) for name in _MOMENTS},
+        )
+
+
+_MOMENTS: Final = tuple(name for name in RentalOut.model_fields if name.endswith("_at"))
+
+
+def _return_place(view: RentalView) -> PlaceOut | None:
+    rental = view.rental
+    if rental.return_lat is None or rental.return_lng is None:
+        return None
+    return PlaceOut(
+        lat=rental.return_lat, lng=rental.return_lng, address=rental.return_address or ""
+    )
+
+
+class RentalsOut(Out):
+    """A page of rentals, newest first."""
+
+    items: list[RentalOut]
+    next: str | None = Field(description="Ask with `before` this for the next page; null: none.")
+
+    @classmethod
+    def of(
+        cls, views: list[RentalView], lang: Lang, *, limit: int, for_renter: bool
+    ) -> "RentalsOut":
+        """Show a page."""
+        items = [RentalOut.of(view, lang, for_renter=for_renter) for view in views]
+        return cls(items=items, next=items[-1].id if len(items) == limit else None)
+
+
+class JobOut(Out):
+    """A delivery or a collection."""
+
+    id: str
+    kind: JobKind
+    state: JobState
+    rental_id: str
+    rental_state: RentalState
+    merchant_id: str
+    bank_id: str = Field(examples=["LW-000123"])
+    bank_model: str
+    bank_holder: Holder
+    place: PlaceOut
+    is_mine: bool
+    has_bank: bool = Field(description="Whether the bank is in my hands: bring it home at the end.")
+    created_at: datetime
+    accepted_at: datetime | None
+    set_out_at: datetime | None
+    done_at: datetime | None
+
+    @classmethod
+    def of(cls, view: JobView, *, person_id: str) -> "JobOut":
+        """Show a job to one of its merchant's people."""
+        job = view.job
+        shared = ("id", "kind", "state", "rental_id", "merchant_id", "bank_id", "has_bank")
+        moments = ("created_at", "accepted_at", "set_out_at", "done_at")
+        values: dict[str, Any] = {name: getattr(job, name) for name in (*shared, *moments)}
+        return cls(
+            **values,
+            rental_state=view.rental.state,
+            bank_model=view.bank.model,
+            bank_holder=view.bank.holder,
+            place=PlaceOut(lat=job.lat, lng=job.lng, address=job.address),
+            is_mine=job.staff_id == person_id,
+        )
+
+
+def default_provider(parts: AppParts) -> str:
+    """The name of the provider that new payments go to.
+
+    Raises:
+        Refusal: PROVIDER_AWAY, if none is configured.
+    """
+    if not parts.providers:
+        raise Refusal(Code.PROVIDER_AWAY)
+    return next(iter(parts.providers))
+
+
+DefaultProvider = Annotated[str, Depends(default_provider)]

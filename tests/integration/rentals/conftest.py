@@ -1,0 +1,571 @@
+"""A whole market on a SQLite file: people on HTTP, a provider of our own port, banks as rows.
+
+The gateway's side of the seam is written by hand: shadows and domain events, through
+``gateway.events``. Nothing runs by itself: a test says when facts are followed and when the
+outbox is sent.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+from httpx2 import Response
+from sqlmodel import SQLModel, col, func, select
+
+import backend.db.tables  # noqa: F401
+from backend import main, sweeps
+from backend.api import merchant, operator, renter, staff, webhooks
+from backend.db import market, money
+from backend.db.engine import Database, make_engine
+from backend.db.seam import to_ms
+from backend.db.tables.money import PostingRow
+from backend.domain import ledger
+from backend.follow import Follower
+from backend.ids import new_id
+from backend.limits import FollowLimits, OutboxLimits
+from backend.payments.port import (
+    BadNotice,
+    Capture,
+    NoticeFault,
+    PaymentStatus,
+    ProviderAway,
+    ProviderDeclined,
+    ProviderNotice,
+    ProviderPayment,
+)
+from backend.settings import Settings
+from gateway import events
+from gateway.tables import BankShadow, CommandRow, DomainEvent
+
+OPERATOR = "+8613900139000"
+STAFF = "+8613800000002"
+PHONES = {
+    "operator": OPERATOR,
+    "owner": "+8613800000001",
+    "staff": STAFF,
+    "renter": "+8613800000003",
+    "other": "+8613800000004",
+}
+HOME = {"lat": 31.2304, "lng": 121.4737, "address": "人民大道 200 號"}
+TERMS: dict[str, Any] = {
+    "free_s": 0,
+    "block_s": 900,
+    "block_price_minor": 100,
+    "cap_24h_minor": 3000,
+    "cap_total_minor": 9900,
+    "delivery_fee_minor": 500,
+    "deposit_minor": 9900,
+    "billing_start": "unlocked",
+    "rounding": "ceil",
+}
+ROUTERS = (
+    *main.ROUTERS,
+    merchant.router,
+    merchant.secrets,
+    operator.router,
+    renter.router,
+    staff.router,
+    webhooks.router,
+)
+
+
+@dataclass
+class HandClock:
+    """Stands still until it is turned."""
+
+    time: datetime = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+    def now(self) -> datetime:
+        return self.time
+
+    def turn(self, **span: float) -> None:
+        self.time += timedelta(**span)
+
+
+@dataclass
+class Phones:
+    """Everybody's phone: remembers the codes that were sent."""
+
+    codes: dict[str, str] = field(default_factory=dict)
+
+    def send(self, *, phone: str, code: str) -> None:
+        self.codes[phone] = code
+
+
+@dataclass
+class FakeProvider:
+    """The port in memory: keys, holds, signed notices, and days on which it is away."""
+
+    payments: dict[str, ProviderPayment] = field(default_factory=dict)
+    keys: dict[str, str] = field(default_factory=dict)
+    captures: dict[str, Capture] = field(default_factory=dict)
+    calls: list[tuple[str, str]] = field(default_factory=list)
+    is_away: bool = False
+    loses_answers: bool = False
+    declines: bool = False
+
+    def create(
+        self,
+        *,
+        key: str,
+        reference: str,
+        amount_minor: int,
+        currency: str,
+        capture: Capture,
+        description: str,
+        return_url: str,
+    ) -> ProviderPayment:
+        self._called("create", key)
+        assert description
+        assert return_url.startswith("http")
+        if self.declines:
+            raise ProviderDeclined("refused", "no such payments today")
+        if key not in self.keys:
+            ref = f"fake-{len(self.payments) + 1}"
+            self.keys[key] = ref
+            self.captures[ref] = capture
+            self.payments[ref] = ProviderPayment(
+                ref=ref,
+                status=PaymentStatus.OPEN,
+                amount_minor=amount_minor,
+                captured_minor=0,
+                refunded_minor=0,
+                currency=currency,
+                reference=reference,
+                pay_url=f"http://provider.test/{ref}",
+                capture_before=None,
+            )
+        return self._answer(self.payments[self.keys[key]])
+
+    def fetch(self, ref: str) -> ProviderPayment:
+        self._called("fetch", ref)
+        return self.payments[ref]
+
+    def find(self, reference: str) -> ProviderPayment | None:
+        self._called("find", reference)
+        found = [each for each in self.payments.values() if each.reference == reference]
+        return found[0] if found else None
+
+    def capture(self, ref: str, *, key: str, amount_minor: int) -> ProviderPayment:
+        raise NotImplementedError
+
+    def release(self, ref: str, *, key: str) -> ProviderPayment:
+        self._called("release", key)
+        if key not in self.keys:
+            status = self.payments[ref].status
+            if status not in {PaymentStatus.OPEN, PaymentStatus.AUTHORIZED}:
+                raise ProviderDeclined("not_held", "there is nothing to let go of")
+            self.keys[key] = ref
+            self.change(ref, status=PaymentStatus.CANCELED)
+        return self._answer(self.payments[ref])
+
+    def refund(self, ref: str, *, key: str, amount_minor: int) -> ProviderPayment:
+        self._called("refund", key)
+        if key not in self.keys:
+            self.keys[key] = ref
+            self.change(ref, refunded_minor=amount_minor)
+        return self._answer(self.payments[ref])
+
+    def read_notice(
+        self, *, headers: Mapping[str, str], body: bytes, now: datetime
+    ) -> ProviderNotice:
+        if headers.get("signature") != _sign(body):
+            raise BadNotice(NoticeFault.FORGED, "the signature does not fit")
+        told = json.loads(body)
+        if "payment" not in told:
+            raise BadNotice(NoticeFault.UNREADABLE, "no payment in it")
+        payment = told["payment"]
+        until = payment["capture_before"]
+        return ProviderNotice(
+            id=told["id"],
+            kind="payment",
+            at=now,
+            payment=ProviderPayment(
+                **{
+                    **payment,
+                    "status": PaymentStatus(payment["status"]),
+                    "capture_before": None if until is None else datetime.fromisoformat(until),
+                }
+            ),
+        )
+
+    def change(self, ref: str, **changes: Any) -> ProviderPayment:
+        self.payments[ref] = replace(self.payments[ref], **changes)
+        return self.payments[ref]
+
+    def agree(self, ref: str) -> ProviderPayment:
+        """The payer agrees on the provider's page."""
+        asked = self.payments[ref]
+        if self.captures[ref] is Capture.MANUAL:
+            until = datetime(2026, 11, 29, 12, tzinfo=UTC)
+            return self.change(ref, status=PaymentStatus.AUTHORIZED, capture_before=until)
+        return self.change(ref, status=PaymentStatus.PAID, captured_minor=asked.amount_minor)
+
+    def _called(self, what: str, key: str) -> None:
+        self.calls.append((what, key))
+        if self.is_away:
+            raise ProviderAway("nobody answers")
+
+    def _answer(self, payment: ProviderPayment) -> ProviderPayment:
+        if self.loses_answers:
+            raise ProviderAway("the line broke")
+        return payment
+
+
+def _sign(body: bytes) -> str:
+    return hashlib.sha256(b"secret" + body).hexdigest()
+
+
+@dataclass
+class Person:
+    """Somebody signed in on a phone."""
+
+    client: TestClient
+    token: str
+
+    def get(self, path: str, **query: Any) -> Response:
+        return self.client.get(f"/api/v1{path}", params=query, headers=self._headers())
+
+    def post(self, path: str, body: dict[str, Any] | None = None, key: str = "") -> Response:
+        headers = {**self._headers(), "idempotency-key": key or new_id()}
+        return self.client.post(f"/api/v1{path}", json=body, headers=headers)
+
+    def did(self, path: str, body: dict[str, Any] | None = None) -> Any:
+        """Post, and expect a yes."""
+        answer = self.post(path, body)
+        assert answer.is_success, answer.text
+        return answer.json()
+
+    def sees(self, path: str, **query: Any) -> Any:
+        """Get, and expect a yes."""
+        answer = self.get(path, **query)
+        assert answer.is_success, answer.text
+        return answer.json()
+
+    def news(self) -> list[str]:
+        """The kinds of all that this person was notified of, in order."""
+        world: World = self.client.app.state.world  # type: ignore[attr-defined]
+        with world.database.reading() as session:
+            me = self.sees("/me")["id"]
+            return [each.kind for each in notices(session, me)]
+
+    def _headers(self) -> dict[str, str]:
+        return {"authorization": f"Bearer {self.token}", "accept-language": "en"}
+
+
+def notices(session: Any, person_id: str) -> list[Any]:
+    from backend.db import notifications  # noqa: PLC0415
+
+    return notifications.after(session, person_id=person_id, seq=0, limit=1000)
+
+
+@dataclass
+class World:
+    """The app, the provider, the clock, and the hands that move what runs by itself in life."""
+
+    client: TestClient
+    database: Database
+    clock: HandClock
+    provider: FakeProvider
+    follower: Follower
+    phones: Phones
+    limits: OutboxLimits = field(default_factory=OutboxLimits)
+    people: dict[str, Person] = field(default_factory=dict)
+    notices_sent: int = 0
+    up_ms: int = 1000
+    tokens: dict[str, str] = field(default_factory=dict)
+
+    # -- people
+
+    def person(self, phone: str) -> Person:
+        """This phone's person, signed in."""
+        asked = self.client.post("/api/v1/auth/codes", json={"phone": phone})
+        assert asked.status_code == 202, asked.text
+        body = {"phone": phone, "code": self.phones.codes[phone]}
+        signed_in = self.client.post("/api/v1/auth/tokens", json=body).json()
+        return Person(client=self.client, token=signed_in["access_token"])
+
+    def market(self, *, banks: tuple[str, ...] = ("LW-0001",), **terms: Any) -> str:
+        """A merchant, approved, with staff, a price and banks that are at home and full."""
+        self.people = {name: self.person(phone) for name, phone in PHONES.items()}
+        owner = self.people["owner"]
+        body = {
+            "name": "阿明",
+            "timezone": "Asia/Shanghai",
+            "currency": "CNY",
+            "service_radius_m": 3000,
+            **HOME,
+        }
+        merchant_id = str(owner.did("/merchants", body)["id"])
+        self.people["operator"].did(
+            f"/operator/merchants/{merchant_id}/approve", {"reason": "papers checked"}
+        )
+        owner.did(f"/merchants/{merchant_id}/tariffs", {**TERMS, **terms})
+        owner.did(f"/merchants/{merchant_id}/staff", {"phone": STAFF, "name": "小王"})
+        for bank in banks:
+            made = owner.did(
+                f"/merchants/{merchant_id}/banks", {"bank_id": bank, "model": "LW-10K-A"}
+            )
+            self.tokens[bank] = made["qr_token"]
+            self.bank_is(bank)
+        return merchant_id
+
+    # -- banks
+
+    def bank_is(self, bank: str, **state: Any) -> None:
+        """Write what the bank last said."""
+        now_ms = to_ms(self.clock.now())
+        with self.database.writing() as session:
+            row = session.get(BankShadow, bank) or BankShadow(
+                bank_id=bank,
+                conn_boot=1,
+                conn=1,
+                boot=1,
+                seq=1,
+                up_ms=1,
+                heard_at_ms=now_ms,
+                state_at_ms=now_ms,
+                presence="online",
+                battery=90,
+                lock="locked",
+                lock_ms=0,
+                output="off",
+                output_ms=0,
+                plugged=False,
+                plugged_ms=0,
+                sampled_at_ms=now_ms,
+                sampled_battery=90,
+            )
+            fresh = {"heard_at_ms": now_ms, "state_at_ms": now_ms, **state}
+            for name, value in fresh.items():
+                setattr(row, name, value)
+            session.add(row)
+
+    def tell(self, event: events.Event) -> None:
+        """Write a fact, as the gateway does: twice is once."""
+        with self.database.writing() as session:
+            if session.get(DomainEvent, event.id) is None:
+                session.add(DomainEvent(**events.to_row(event)._asdict()))
+
+    def since(self, kind: type[events.Since], bank: str, *, at: datetime | None = None) -> None:
+        """The bank's state took a value."""
+        self.up_ms += 1
+        told_at = to_ms(at or self.clock.now())
+        self.tell(
+            kind(
+                bank=bank,  # type: ignore[arg-type]
+                key=f"1.{self.up_ms}",
+                occurred_at_ms=told_at,
+                received_at_ms=to_ms(self.clock.now()),
+                boot=1,
+                bank_ms=self.up_ms,
+                battery_pct=90,
+                sessions=1,
+                on_s=1,
+                energy_mwh=1,
+            )
+        )
+
+    def ended(self, kind: type[events.CommandOutcome], reason: str | None = None) -> None:
+        """The newest command ended so."""
+        with self.database.writing() as session:
+            row = session.exec(
+                select(CommandRow).order_by(col(CommandRow.created_at_ms).desc()).limit(1)
+            ).one()
+            row.status = kind.kind.removeprefix("command_")
+            session.add(row)
+            now_ms = to_ms(self.clock.now())
+            told = kind(
+                bank=row.bank_id,  # type: ignore[arg-type]
+                key=row.id,
+                occurred_at_ms=now_ms,
+                received_at_ms=now_ms,
+                command=row.id,  # type: ignore[arg-type]
+                command_kind=row.kind,
+                reason=reason,
+            )
+        self.tell(told)
+
+    def feeds(self, bank: str) -> None:
+        """The bank carried charge_start out."""
+        self.bank_is(bank, output="on", lock="unlocked")
+        self.since(events.OutputOn, bank)
+        self.ended(events.CommandDone)
+
+    def commands(self) -> list[tuple[str, str]]:
+        """All commands so far: kind and status."""
+        with self.database.reading() as session:
+            rows = session.exec(
+                select(CommandRow).order_by(col(CommandRow.created_at_ms), col(CommandRow.id))
+            )
+            return [(row.kind, row.status) for row in rows]
+
+    # -- what runs by itself in life
+
+    def follow(self) -> None:
+        while self.follower.work():
+            pass
+
+    def send(self) -> int:
+        return sweeps.send_outbox(
+            self.database,
+            {"fake": self.provider},
+            public_url="http://lendwatt.test",
+            limits=self.limits,
+            now=self.clock.now(),
+        )
+
+    def ask_in_doubt(self) -> int:
+        return sweeps.ask_in_doubt(
+            self.database, {"fake": self.provider}, limits=self.limits, now=self.clock.now()
+        )
+
+    def notice(self, payment: ProviderPayment, *, id_: str = "", signature: str = "") -> Response:
+        """The provider knocks."""
+        self.notices_sent += 1
+        told = asdict(payment)
+        if payment.capture_before is not None:
+            told["capture_before"] = payment.capture_before.isoformat()
+        return self.knock({"id": id_ or f"n{self.notices_sent}", "payment": told}, signature)
+
+    def knock(self, told: dict[str, Any], signature: str = "") -> Response:
+        body = json.dumps(told).encode()
+        return self.client.post(
+            "/api/v1/webhooks/fake",
+            content=body,
+            headers={"signature": signature or _sign(body), "content-type": "application/json"},
+        )
+
+    # -- a rental, step by step
+
+    def ask(self, bank: str = "LW-0001", who: str = "renter") -> str:
+        body = {"qr_token": self.tokens[bank], **HOME}
+        return str(self.people[who].did("/rentals", body)["id"])
+
+    def job(self) -> dict[str, Any]:
+        """The one job that is not done."""
+        items = self.people["staff"].sees("/staff/jobs")["items"]
+        assert len(items) == 1, items
+        return dict(items[0])
+
+    def staff_does(self, verb: str, **body: Any) -> dict[str, Any]:
+        path = f"/staff/jobs/{self.job()['id']}/{verb}"
+        return dict(self.people["staff"].did(path, body or None))
+
+    def delivered(self, bank: str = "LW-0001") -> str:
+        """Asked for, taken, brought, handed over."""
+        rental = self.ask(bank)
+        self.staff_does("accept")
+        self.staff_does("set-out", qr_token=self.tokens[bank])
+        self.bank_is(bank)
+        self.staff_does("hand-over", qr_token=self.tokens[bank])
+        return rental
+
+    def deposit_asked(self, bank: str = "LW-0001") -> tuple[str, str]:
+        """Scanned, accepted, and made at the provider: the rental and the provider's ref."""
+        rental = self.delivered(bank)
+        renter_ = self.people["renter"]
+        renter_.did(f"/rentals/{rental}/scan", {"qr_token": self.tokens[bank]})
+        payment = renter_.did(f"/rentals/{rental}/deposit", {"accepted_disclosure": True})
+        self.send()
+        return rental, self.ref(payment["id"])
+
+    def starting(self) -> str:
+        """The deposit is held, and the bank was told to feed."""
+        rental, ref = self.deposit_asked()
+        assert self.notice(self.provider.agree(ref)).status_code == 204
+        return rental
+
+    def renting(self) -> str:
+        """The bank feeds."""
+        rental = self.starting()
+        self.clock.turn(seconds=2)
+        self.feeds("LW-0001")
+        self.follow()
+        assert self.state(rental) == "renting"
+        return rental
+
+    def payment_due(self) -> str:
+        """An hour later, the bank was asked back and collected."""
+        rental = self.renting()
+        self.clock.turn(hours=1)
+        self.people["renter"].did(f"/rentals/{rental}/return", HOME)
+        self.staff_does("accept")
+        self.staff_does("collect", qr_token=self.tokens["LW-0001"])
+        return rental
+
+    def bill_asked(self) -> tuple[str, str]:
+        """The renter is about to pay: the rental and the provider's ref."""
+        rental = self.payment_due()
+        payment = self.people["renter"].did(f"/rentals/{rental}/payment")
+        self.send()
+        return rental, self.ref(payment["id"])
+
+    def ref(self, payment_id: str) -> str:
+        with self.database.reading() as session:
+            row = money.payment_row(session, payment_id)
+            assert row.provider_ref is not None
+            return row.provider_ref
+
+    def rental(self, rental_id: str, who: str = "renter") -> dict[str, Any]:
+        return dict(self.people[who].sees(f"/rentals/{rental_id}"))
+
+    def state(self, rental_id: str) -> str:
+        return str(self.rental(rental_id)["state"])
+
+    # -- the books
+
+    def balance(self, account: str) -> int:
+        """From the account's natural side."""
+        code = ledger.AccountCode(account)
+        with self.database.reading() as session:
+            return ledger.natural(code, money.balance(session, code, "CNY"))
+
+    def sum_of_books(self) -> int:
+        with self.database.reading() as session:
+            return int(session.exec(select(func.sum(PostingRow.amount_minor))).one() or 0)
+
+    def id_of(self, who: str) -> str:
+        return str(self.people[who].sees("/me")["id"])
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    settings = Settings(
+        data_dir=tmp_path,
+        demo=True,
+        operator_phones=frozenset({OPERATOR}),
+        signin_sends_per_address_max=1000,
+        access_token_s=86_400,
+    )
+    engine = make_engine(settings.url_of_database())
+    SQLModel.metadata.create_all(engine)
+    database, clock, provider, phones = Database(engine), HandClock(), FakeProvider(), Phones()
+    parts = main.make_parts(
+        settings,
+        database=database,
+        clock=clock,
+        code_sender=phones,
+        standing_of=market.standing,
+        providers={"fake": provider},
+    )
+    app = main.create_app(parts, routers=ROUTERS)
+    client = TestClient(app)
+    world = World(
+        client=client,
+        database=database,
+        clock=clock,
+        provider=provider,
+        follower=Follower(database, clock, FollowLimits()),
+        phones=phones,
+    )
+    app.state.world = world
+    yield world
+    client.close()
+    engine.dispose()
