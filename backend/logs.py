@@ -34,6 +34,8 @@ def set_up(*, is_verbose: bool = False) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
+    for chatty in ("apscheduler", "alembic", "uvicorn", "httpx", "transitions", "amqtt"):
+        logging.getLogger(chatty).setLevel(level if is_verbose else logging.WARNING)
 
 
 def _last(*, is_terminal: bool) -> list[structlog.typing.Processor]:

@@ -6,6 +6,8 @@ is cut off by the kernel once what we wrote has been stuck for a while.
 """
 
 import socket
+from collections.abc import Generator
+from contextlib import contextmanager
 
 import uvicorn
 from fastapi import FastAPI
@@ -19,7 +21,16 @@ STUCK_MS = 30_000
 BACKLOG = 2_048
 
 
-class Server(uvicorn.Server):
+class Plain(uvicorn.Server):
+    """A server that leaves the process's signals to the process."""
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """Capture none: ``backend.up`` stops its servers itself."""
+        yield
+
+
+class Server(Plain):
     """Ends the event streams before it waits for requests to end."""
 
     def __init__(self, config: uvicorn.Config, *, hub: Hub) -> None:

@@ -4,6 +4,7 @@ Read from the environment, ``LENDWATT_`` before each name. The defaults are a wh
 one machine, reachable from that machine only.
 """
 
+from collections.abc import Callable
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Final
@@ -32,7 +33,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="LENDWATT_", frozen=True)
 
-    data_dir: Path = Path("data")
+    data_dir: Path = Path("lendwatt-data")
     database_url: str = ""
     """Empty: a SQLite file in ``data_dir``."""
     host: str = "127.0.0.1"
@@ -108,7 +109,7 @@ def token_secret(settings: Settings) -> str:
         raise StartError(msg)
     if settings.token_secret is None:
         if local_demo:
-            return _kept_secret(settings.data_dir / "token-secret")
+            return kept_secret(settings.data_dir / "token-secret")
         msg = (
             "LENDWATT_TOKEN_SECRET is not set: set it to 32 random characters or more, "
             "for instance the output of `openssl rand -base64 32`."
@@ -124,12 +125,17 @@ def token_secret(settings: Settings) -> str:
     return secret
 
 
-def _kept_secret(file: Path) -> str:
+def kept_secret(file: Path, make: Callable[[], str] = ids.new_token) -> str:
+    """Read a secret that this installation made for itself; make it the first time.
+
+    Raises:
+        StartError: the file cannot be kept.
+    """
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not file.exists() or not file.read_text():
             file.touch(mode=0o600)
-            file.write_text(ids.new_token())
+            file.write_text(make())
         return file.read_text()
     except OSError as wrong:
         msg = (

@@ -198,6 +198,8 @@ class Link:
         self.ready_since_ms = 0
         self.received = 0
         """Messages taken so far."""
+        self.problem: str | None = None
+        """Why there is no connection, in a sentence's words; None while there is one."""
         self._client = self._new_client()
 
     # -- the outside ------------------------------------------------------------------
@@ -208,8 +210,8 @@ class Link:
         while True:
             try:
                 await self._one_connection()
-                delay_s = self._settings.reconnect_min_s
             except BrokerAway as away:
+                self.problem = str(away)
                 log.warning("broker_away", broker=str(self._address), why=str(away))
             if self.ready_since_ms and now_ms() - self.ready_since_ms > 60_000:  # noqa: PLR2004
                 delay_s = self._settings.reconnect_min_s
@@ -361,6 +363,7 @@ class Link:
             self._lost("the broker refused a subscription; check the gateway's rights")
             return
         self.ready_since_ms = now_ms()
+        self.problem = None
         self.is_ready.set()
         self._changed.set()
         log.info("subscribed", broker=str(self._address))

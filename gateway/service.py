@@ -61,7 +61,7 @@ class Gateway:
         self.settings = settings
         self.store = Store(engine)
         self.link = Link(address, settings)
-        self._on_events = on_events
+        self.on_events = on_events
         self._sender = sender.Sender(self.store, settings)
         self._wake = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -111,13 +111,13 @@ class Gateway:
                 outgoing, news = swept
                 sender.publish(self.link, outgoing)
                 if news:
-                    self._on_events()
+                    self.on_events()
 
     async def _judge_presence(self) -> None:
         while True:
             await asyncio.sleep(self.settings.sweep_every_s)
             if self.is_ready and await self._tried(self.sweep_presence, now_ms()):
-                self._on_events()
+                self.on_events()
 
     async def _prune(self) -> None:
         while True:
@@ -163,7 +163,7 @@ class Gateway:
     def _news(self) -> None:
         """A commit held events, or a word on a command."""
         self._wake.set()
-        self._on_events()
+        self.on_events()
 
     async def _woken_or_after(self, seconds: float) -> None:
         try:

@@ -1,0 +1,360 @@
+"""The whole platform in one process: broker, gateway, backend, and the sandbox provider.
+
+One asyncio loop runs them all; database work runs in threads. Everything that must outlive the
+process is in the data directory: one SQLite file, the sandbox provider's own memory (it stands
+for another company), and the secrets that were made at the first start. Kill it anywhere and
+start it again: it goes on.
+"""
+
+import asyncio
+import base64
+import secrets
+import signal
+import socket
+from collections.abc import AsyncIterator, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC
+from pathlib import Path
+from typing import Final
+
+import uvicorn
+from apscheduler.schedulers.background import BackgroundScheduler
+from pydantic import SecretStr
+
+from backend import sweeps
+from backend.clock import SystemClock
+from backend.db import outbox, seam
+from backend.db.engine import Database, make_engine
+from backend.db.market import standing
+from backend.db.migrate import migrate
+from backend.follow import Follower
+from backend.limits import FollowLimits, OutboxLimits
+from backend.main import create_app, make_parts
+from backend.payments.provider_app import (
+    MemoryUnusableError,
+    ProviderSettings,
+    create_provider_app,
+)
+from backend.payments.sandbox import SandboxProvider
+from backend.problems import StartError
+from backend.server import Plain, Server, listen, make_server
+from backend.settings import Settings, kept_secret, token_secret
+from backend.worker import Worker
+from gateway.broker import RunningBroker, start_broker
+from gateway.errors import StartError as GatewayStartError
+from gateway.service import Gateway
+from gateway.settings import GatewaySettings
+
+SANDBOX: Final = "sandbox"
+READY_WITHIN_S: Final = 15.0
+STOP_WITHIN_S: Final = 15.0
+SWEEP_EVERY_S: Final = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What a person may ask of ``lendwatt up``. No port: the usual one, or a free one."""
+
+    data_dir: Path = Path("lendwatt-data")
+    database_url: str = ""
+    host: str = "127.0.0.1"
+    port: int | None = None
+    provider_port: int | None = None
+    bank_port: int | None = None
+    broker: str = "auto"
+    allow_remote: bool = False
+    demo: bool = False
+    """Sign-in codes are told in the answer; loopback only."""
+
+
+USUAL_PORT: Final = 8000
+USUAL_PROVIDER_PORT: Final = 8001
+USUAL_BANK_PORT: Final = 1883
+
+
+@dataclass(slots=True, kw_only=True)
+class Platform:
+    """A platform at work."""
+
+    url: str
+    provider_url: str
+    broker: RunningBroker
+    gateway: Gateway
+    database: Database
+    tasks: list[asyncio.Task[None]] = field(default_factory=list)
+
+    @property
+    def api(self) -> str:
+        """Where the API is."""
+        return f"{self.url}/api/v1"
+
+    @property
+    def bank_url(self) -> str:
+        """Where banks connect."""
+        return f"mqtt://{self.broker.bank_host}:{self.broker.bank_port}"
+
+    async def until_stopped(self) -> None:
+        """Wait for SIGTERM or SIGINT; a part that dies by itself is raised."""
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        told = asyncio.create_task(stop.wait())
+        try:
+            await asyncio.wait([told, *self.tasks], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            told.cancel()
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.remove_signal_handler(number)
+        for task in self.tasks:
+            if task.done():
+                task.result()
+
+
+@asynccontextmanager
+async def running(options: Options) -> AsyncIterator[Platform]:
+    """Start everything, hand it over ready, and stop it at the end.
+
+    Raises:
+        StartError: what is wrong and what to do, in one sentence.
+    """
+    async with AsyncExitStack() as stack:
+        listener = _listen(options.host, options.port, USUAL_PORT)
+        stack.callback(listener.close)
+        provider_listener = _listen("127.0.0.1", options.provider_port, USUAL_PROVIDER_PORT)
+        stack.callback(provider_listener.close)
+        settings = _settings(options, _url(listener), _url(provider_listener))
+        database = await asyncio.to_thread(_open, settings)
+        stack.callback(database.engine.dispose)
+        broker = await stack.enter_async_context(await _start_broker(options, database))
+        gateway_settings = GatewaySettings()
+        platform = Platform(
+            url=settings.public_url,
+            provider_url=settings.provider_url,
+            broker=broker,
+            gateway=Gateway(database.engine, broker.gateway_url, gateway_settings),
+            database=database,
+        )
+        provider = _provider_server(settings)
+        backend = _backend_server(settings, platform, stack)
+        platform.tasks += [
+            asyncio.create_task(platform.gateway.run(), name="gateway"),
+            asyncio.create_task(provider.serve([provider_listener]), name="provider"),
+            asyncio.create_task(backend.serve([listener]), name="backend"),
+        ]
+        stack.push_async_callback(_stop, platform, (backend, provider))
+        await _until_ready(platform, (backend, provider))
+        yield platform
+
+
+# -- the parts ----------------------------------------------------------------------------
+
+
+def _listen(host: str, port: int | None, usual: int) -> socket.socket:
+    """The port that was asked for; else the usual one; else, if that is taken, a free one."""
+    if port is not None:
+        return listen(host, port)
+    try:
+        return listen(host, usual)
+    except StartError:
+        return listen(host, 0)
+
+
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://{'127.0.0.1' if host in {'0.0.0.0', '::'} else host}:{port}"  # noqa: S104
+
+
+def _settings(options: Options, url: str, provider_url: str) -> Settings:
+    given = Settings(data_dir=options.data_dir)
+    settings = given.model_copy(
+        update={
+            "host": options.host,
+            "database_url": options.database_url or given.database_url,
+            "public_url": given.public_url if "public_url" in given.model_fields_set else url,
+            "provider_url": provider_url,
+            "demo": options.demo or given.demo,
+            "token_secret": given.token_secret
+            or SecretStr(kept_secret(options.data_dir / "token-secret")),
+        }
+    )
+    return settings.model_copy(
+        update={
+            "token_secret": SecretStr(token_secret(settings)),
+            "provider_api_key": SecretStr(kept_secret(options.data_dir / "provider-api-key")),
+            "provider_webhook_secret": SecretStr(
+                kept_secret(options.data_dir / "provider-webhook-secret", make=_webhook_secret)
+            ),
+        }
+    )
+
+
+def _webhook_secret() -> str:
+    return "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
+
+
+def _open(settings: Settings) -> Database:
+    engine = make_engine(settings.url_of_database())
+    migrate(engine)
+    return Database(engine)
+
+
+async def _start_broker(options: Options, database: Database) -> RunningBroker:
+    port = options.bank_port
+    if port is None:
+        port = 0 if _is_taken(options.host, USUAL_BANK_PORT) else USUAL_BANK_PORT
+    try:
+        return await start_broker(
+            options.broker,
+            engine=database.engine,
+            host=options.host,
+            port=port,
+            allow_remote=options.allow_remote,
+        )
+    except GatewayStartError as wrong:
+        raise StartError(str(wrong)) from wrong
+
+
+def _is_taken(host: str, port: int) -> bool:
+    try:
+        listen(host, port).close()
+    except StartError:
+        return True
+    return False
+
+
+def _provider_server(settings: Settings) -> Plain:
+    """The sandbox provider, which knows the backend by its webhook's address only."""
+    assert settings.provider_api_key is not None  # noqa: S101  # see _settings
+    assert settings.provider_webhook_secret is not None  # noqa: S101
+    try:
+        app = create_provider_app(
+            ProviderSettings(
+                database=settings.data_dir / "sandbox-provider.sqlite",
+                public_url=settings.provider_url,
+                api_key=settings.provider_api_key.get_secret_value(),
+                webhook_url=f"{settings.public_url}/api/v1/webhooks/{SANDBOX}",
+                webhook_secret=settings.provider_webhook_secret.get_secret_value(),
+            )
+        )
+    except MemoryUnusableError as wrong:
+        raise StartError(str(wrong)) from wrong
+    return Plain(uvicorn.Config(app, ws="none", log_config=None, access_log=False))
+
+
+def _backend_server(settings: Settings, platform: Platform, stack: AsyncExitStack) -> Server:
+    """The HTTP side, its workers and its sweeps, woken by each other's commits."""
+    assert settings.provider_api_key is not None  # noqa: S101  # see _settings
+    assert settings.provider_webhook_secret is not None  # noqa: S101
+    database, clock, limits = platform.database, SystemClock(), OutboxLimits()
+    provider = SandboxProvider(
+        base_url=settings.provider_url,
+        api_key=settings.provider_api_key.get_secret_value(),
+        webhook_secret=settings.provider_webhook_secret.get_secret_value(),
+        timeout_s=settings.provider_timeout_s,
+    )
+    stack.callback(provider.close)
+    providers = {SANDBOX: provider}
+    following = FollowLimits()
+    follower = Worker("follow", Follower(database, clock, following).work, poll_s=following.poll_s)
+    sender = Worker(
+        "outbox",
+        lambda: sweeps.send_outbox(
+            database,
+            providers,
+            public_url=settings.public_url,
+            limits=limits,
+            now=clock.now(),
+        ),
+        poll_s=limits.poll_s,
+    )
+
+    def wake(topics: frozenset[str]) -> None:
+        if seam.COMMANDS in topics:
+            platform.gateway.wake_sender()
+        if outbox.OUTBOX in topics:
+            sender.wake()
+
+    database.listen(wake)
+    platform.gateway.on_events = follower.wake
+    for worker in (follower, sender):
+        worker.start()
+        stack.callback(worker.stop, STOP_WITHIN_S)
+    stack.callback(_sweep(database, providers, clock, limits).shutdown)
+    parts = make_parts(
+        settings,
+        database=database,
+        clock=clock,
+        standing_of=standing,
+        providers=providers,
+        probes={
+            "hears_banks": lambda: platform.gateway.is_ready,
+            "follows_events": lambda: follower.is_alive,
+            "asks_providers": lambda: sender.is_alive,
+        },
+    )
+    return make_server(create_app(parts), settings=settings, hub=parts.hub)
+
+
+def _sweep(
+    database: Database,
+    providers: sweeps.Providers,
+    clock: SystemClock,
+    limits: OutboxLimits,
+) -> BackgroundScheduler:
+    """Start the periodic jobs: only a clock, since what is due stands in the database."""
+    scheduler = BackgroundScheduler(
+        job_defaults={"max_instances": 1, "coalesce": True, "misfire_grace_time": None},
+        timezone=UTC,
+    )
+    scheduler.add_job(
+        lambda: sweeps.ask_in_doubt(database, providers, limits=limits, now=clock.now()),
+        "interval",
+        seconds=SWEEP_EVERY_S,
+    )
+    scheduler.add_job(
+        lambda: sweeps.start_waiting(database, now=clock.now()),
+        "interval",
+        seconds=SWEEP_EVERY_S,
+    )
+    scheduler.start()
+    return scheduler
+
+
+# -- starting and stopping ----------------------------------------------------------------
+
+
+async def _until_ready(platform: Platform, servers: Iterable[uvicorn.Server]) -> None:
+    """Wait until banks are heard and pages are served.
+
+    Raises:
+        StartError: not within the bound; says what is missing.
+    """
+    try:
+        async with asyncio.timeout(READY_WITHIN_S):
+            while not (platform.gateway.is_ready and all(server.started for server in servers)):
+                for task in platform.tasks:
+                    if task.done():
+                        task.result()
+                if platform.gateway.link.problem is not None:
+                    break
+                await asyncio.sleep(0.01)
+    except TimeoutError as late:
+        msg = f"Lendwatt was not ready within {READY_WITHIN_S:.0f} s: look at the log above."
+        raise StartError(msg) from late
+    problem = platform.gateway.link.problem
+    if problem is not None:
+        msg = f"{problem}. Start that broker, or use --broker auto."
+        raise StartError(msg[0].upper() + msg[1:])
+
+
+async def _stop(platform: Platform, servers: Iterable[uvicorn.Server]) -> None:
+    """Stop taking requests, let the running ones end, then stop the rest."""
+    for server in servers:
+        server.should_exit = True
+    _gateway, *serving = platform.tasks
+    await asyncio.wait(serving, timeout=STOP_WITHIN_S)
+    for task in platform.tasks:
+        task.cancel()
+    await asyncio.gather(*platform.tasks, return_exceptions=True)
