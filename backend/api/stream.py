@@ -17,10 +17,12 @@ import structlog
 from fastapi import APIRouter, Depends, Header, Query
 from fastapi.concurrency import run_in_threadpool
 from fastapi.sse import EventSourceResponse, ServerSentEvent
+from pydantic import ConfigDict
 from sqlalchemy.exc import OperationalError
 
 from backend.api.deps import AppParts, CurrentPrincipal, DbSession, Parts
 from backend.api.hub import Hub, Seat
+from backend.api.schemas import Out
 from backend.db import notifications
 from backend.db.engine import Database
 from backend.principal import Principal
@@ -31,6 +33,14 @@ router = APIRouter(tags=["stream"])
 
 HELLO = "hello"
 """The first event of a stream; its id is where the stream begins."""
+
+
+class EventOut(Out):
+    """What happened: the data of its kind, and when."""
+
+    model_config = ConfigDict(extra="allow")
+
+    at: datetime
 
 
 def _begin(
@@ -69,7 +79,7 @@ async def stream(
             yield ServerSentEvent(
                 event=notice.kind,
                 id=str(notice.seq),
-                data={**notice.data, "at": notice.created_at},
+                data=EventOut(at=notice.created_at, **notice.data),
             )
             seat.seq = notice.seq
         if not page.is_full:

@@ -4,7 +4,6 @@ A text has two parts: a title that says what is wrong, the same each time, and a
 names the facts of this time and says what to do. ``{names}`` are filled from the refusal's
 details; words in them that are themselves codes (a state, a reason) are translated first.
 """
-# ruff: noqa: RUF001 - Chinese has its own commas and brackets
 
 import re
 from collections.abc import Iterable, Mapping

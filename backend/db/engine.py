@@ -42,16 +42,7 @@ def make_engine(url: str) -> Engine:
     Raises:
         StartError: it cannot be used; says why and what to do.
     """
-    try:
-        parsed = make_url(url)
-        if parsed.get_backend_name() not in _BACKENDS:
-            raise ArgumentError(parsed.drivername)
-    except ArgumentError as wrong:
-        msg = (
-            f"The database URL {url!r} cannot be read: set LENDWATT_DATABASE_URL to "
-            "sqlite:///path/to/file.db or postgresql://user@host/name."
-        )
-        raise StartError(msg) from wrong
+    parsed = _parse(url)
     engine = _sqlite(parsed) if parsed.get_backend_name() == "sqlite" else _server(parsed)
     try:
         with engine.begin():  # on SQLite this takes the write lock: a read-only file is found out
@@ -64,6 +55,20 @@ def make_engine(url: str) -> Engine:
         )
         raise StartError(msg) from wrong
     return engine
+
+
+def _parse(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        parsed = None
+    if parsed is None or parsed.get_backend_name() not in _BACKENDS:
+        msg = (
+            "The database URL is not one for SQLite or PostgreSQL: set LENDWATT_DATABASE_URL to "
+            "sqlite:///path/to/file.db or postgresql://user@host/name."
+        )
+        raise StartError(msg)
+    return parsed
 
 
 def _plainly(url: URL) -> str:
@@ -92,6 +97,7 @@ def _sqlite(url: URL) -> Engine:
     )
     event.listen(engine, "connect", _set_up_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
+    event.listen(engine, "checkin", _leave_sqlite)
     return engine
 
 
@@ -125,6 +131,12 @@ def _begin_sqlite(connection: Connection) -> None:
     reads = connection.get_execution_options().get(_READ_ONLY, False)
     connection.exec_driver_sql(f"PRAGMA query_only={'ON' if reads else 'OFF'}")
     connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+
+
+def _leave_sqlite(connection: Any, _record: object) -> None:
+    """End what is still open: after a COMMIT that fails, SQLAlchemy does not."""
+    if connection is not None and connection.in_transaction:
+        connection.rollback()
 
 
 class Database:

@@ -113,7 +113,7 @@ def settings(tmp_path: Path) -> Settings:
         stream_poll_s=0.05,
         stream_recheck_s=0.1,
         body_bytes_max=2_000,
-        shutdown_grace_s=5,
+        shutdown_grace_s=1,
     )
 
 

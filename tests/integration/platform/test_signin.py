@@ -43,10 +43,7 @@ def test_the_second_sign_in_finds_the_same_person(client: TestClient, phones: Ph
     assert client.get("me").json()["id"] == first
 
 
-def test_a_phone_may_be_written_as_people_write_it(
-    client: TestClient, phones: Phones, database: Database
-) -> None:
-    sign_in(client, phones)
+def test_a_phone_may_be_written_as_people_write_it(client: TestClient, phones: Phones) -> None:
     client.post("auth/codes", json={"phone": "0086 138-0013 8000"})
 
     assert PHONE in phones.codes
