@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Final
 
 from backend.domain.custody import Holder, Proof
+from backend.domain.deposit import DepositState
 from backend.domain.errors import Code
 from backend.domain.lang import Lang
 from backend.domain.precheck import WhyNot
@@ -349,8 +350,20 @@ NAMES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         RentalState.PAYMENT_DUE: ("待支付", "waiting for payment"),
         RentalState.COMPLETED: ("已完成", "completed"),
         RentalState.CANCELLED: ("已取消", "cancelled"),
-        RentalState.DECLINED: ("商戶未接單", "declined"),
+        RentalState.DECLINED: ("已被拒絕", "declined"),
         RentalState.START_FAILED: ("啟動失敗", "not started"),
+        DepositState.PENDING: ("待確認", "pending"),
+        DepositState.HELD: ("已凍結", "held"),
+        DepositState.CAPTURED: ("已扣除", "captured"),
+        DepositState.RELEASED: ("已退還", "released"),
+        DepositState.EXPIRED: ("已過期", "expired"),
+        DepositState.UNKNOWN: ("待查明", "in doubt"),
+        "open": ("待處理", "open"),
+        "under_way": ("進行中", "under way"),
+        "done": ("已完成", "done"),
+        "approved": ("已通過審核", "approved"),
+        "suspended": ("已停用", "suspended"),
+        "none": ("無", "nothing"),
         Holder.MERCHANT: ("商戶", "the merchant"),
         Holder.STAFF: ("服務人員", "the staff"),
         Holder.RENTER: ("租用人", "the renter"),

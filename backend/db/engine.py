@@ -10,6 +10,7 @@ What must happen only once a change is durable (waking a stream, a sender) is an
 latency only: everything that listens also polls.
 """
 
+import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,9 +18,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlmodel import Session
 
+from backend.db.turns import TurnTaking, turn_taking
 from backend.domain.errors import Refusal
 from backend.problems import StartError
 
@@ -93,7 +95,7 @@ def _sqlite(url: URL) -> Engine:
         pool_size=POOL_CONNECTIONS,
         max_overflow=0,
         pool_timeout=POOL_TIMEOUT_S,
-        connect_args={"timeout": BUSY_TIMEOUT_MS / 1000},
+        connect_args={"timeout": BUSY_TIMEOUT_MS / 1000, "factory": turn_taking()},
     )
     event.listen(engine, "connect", _set_up_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
@@ -129,14 +131,33 @@ def _set_up_sqlite(connection: Any, _record: object) -> None:
 
 def _begin_sqlite(connection: Connection) -> None:
     reads = connection.get_execution_options().get(_READ_ONLY, False)
+    if not reads:
+        _take_turn(connection)
     connection.exec_driver_sql(f"PRAGMA query_only={'ON' if reads else 'OFF'}")
     connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
 
-def _leave_sqlite(connection: Any, _record: object) -> None:
-    """End what is still open: after a COMMIT that fails, SQLAlchemy does not."""
-    if connection is not None and connection.in_transaction:
+def _take_turn(connection: Connection) -> None:
+    sqlite = connection.connection.driver_connection
+    assert isinstance(sqlite, TurnTaking)  # noqa: S101 - see _sqlite
+    try:
+        sqlite.take_turn(timeout_s=BUSY_TIMEOUT_MS / 1000)
+    except sqlite3.OperationalError as busy:
+        statement = "BEGIN IMMEDIATE"
+        raise OperationalError(statement, None, busy) from busy
+
+
+def _leave_sqlite(connection: sqlite3.Connection | None, _record: object) -> None:
+    """End what is still open: after a BEGIN or COMMIT that fails, SQLAlchemy does not."""
+    if connection is not None:
         connection.rollback()
+
+
+def read_only(engine: Engine) -> Engine:
+    """Give the same engine, for connections that only read: they wait for no writer."""
+    if engine.dialect.name == "sqlite":
+        return engine.execution_options(**{_READ_ONLY: True})
+    return engine.execution_options(postgresql_readonly=True)
 
 
 class Database:
@@ -144,9 +165,7 @@ class Database:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self._reader = engine.execution_options(
-            **{_READ_ONLY: True}, **({} if _is_sqlite(engine) else {"postgresql_readonly": True})
-        )
+        self._reader = read_only(engine)
         self._listeners: list[Callable[[frozenset[str]], None]] = []
 
     def listen(self, listener: Callable[[frozenset[str]], None]) -> None:
@@ -183,10 +202,6 @@ class Database:
         if news:
             for listener in self._listeners:
                 listener(news)
-
-
-def _is_sqlite(engine: Engine) -> bool:
-    return engine.dialect.name == "sqlite"
 
 
 def tell(session: Session, topic: str) -> None:

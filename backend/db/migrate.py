@@ -30,7 +30,7 @@ from alembic.util import CommandError
 from sqlalchemy import Connection, Engine
 from sqlmodel.sql.sqltypes import AutoString, UTCDateTime
 
-from backend.db.engine import make_engine
+from backend.db.engine import make_engine, read_only
 from backend.problems import StartError
 
 NEWEST: Final = "head"
@@ -63,7 +63,7 @@ def downgrade(engine: Engine, *, to: str) -> None:
 
 def is_current(engine: Engine) -> bool:
     """Tell whether a database has this version's schema."""
-    with engine.connect() as connection:
+    with read_only(engine).connect() as connection:
         heads = MigrationContext.configure(connection).get_current_heads()
     return frozenset(heads) == _heads()
 

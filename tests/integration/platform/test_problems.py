@@ -12,6 +12,10 @@ from backend.api.errors import STATUS
 from backend.api.words import FIELD_WORDS, NAMES, WORDS, EdgeCode, language, names, words
 from backend.db import engine
 from backend.db.engine import Database
+from backend.db.tables.market import MerchantStatus
+from backend.db.tables.rentals import JobState
+from backend.domain.custody import Holder, Proof
+from backend.domain.deposit import DepositState
 from backend.domain.errors import Code
 from backend.domain.lang import Lang
 from backend.domain.precheck import WhyNot
@@ -20,6 +24,8 @@ from backend.settings import Settings
 from tests.integration.platform.conftest import PHONE, Phones, sign_in
 
 CODES = [*Code, *EdgeCode]
+NAMED = sorted({*WhyNot, *RentalState, *DepositState, *Holder, *Proof, *JobState, *MerchantStatus})
+"""What may stand inside a sentence."""
 
 
 @pytest.mark.parametrize("code", CODES)
@@ -32,7 +38,7 @@ def test_every_code_has_a_status_and_words_in_both_languages(code: Code | EdgeCo
     assert WORDS[code][Lang.ZH] != WORDS[code][Lang.EN]
 
 
-@pytest.mark.parametrize("word", [*WhyNot, *RentalState])
+@pytest.mark.parametrize("word", NAMED)
 def test_every_reason_and_state_has_a_name_in_both_languages(word: str) -> None:
     assert NAMES[word][0] != NAMES[word][1]
 
