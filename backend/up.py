@@ -273,6 +273,8 @@ def _backend_server(settings: Settings, platform: Platform, stack: AsyncExitStac
     def wake(topics: frozenset[str]) -> None:
         if seam.COMMANDS in topics:
             platform.gateway.wake_sender()
+        if seam.CREDENTIALS in topics:
+            platform.broker.poke()
         if outbox.OUTBOX in topics:
             sender.wake()
 
@@ -287,6 +289,7 @@ def _backend_server(settings: Settings, platform: Platform, stack: AsyncExitStac
         database=database,
         clock=clock,
         standing_of=standing,
+        mqtt=(platform.broker.bank_host, platform.broker.bank_port),
         providers=providers,
         probes={
             "hears_banks": lambda: platform.gateway.is_ready,

@@ -19,6 +19,8 @@ from gateway.tables import BankShadow, CommandRow, DomainEvent
 
 COMMANDS = "commands"
 """Told when a command was written: the gateway's sender listens."""
+CREDENTIALS = "credentials"
+"""Told when a bank's secret was made or changed: the broker listens."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MS = timedelta(milliseconds=1)
 
@@ -125,6 +127,7 @@ def issue_secret(session: Session, bank_id: str, *, now: datetime) -> str:
     Raises:
         AlreadyIssuedError: it has one.
     """
+    tell(session, CREDENTIALS)
     return credentials.issue(session, cast(Any, bank_id), now_ms=to_ms(now))
 
 
@@ -134,6 +137,7 @@ def rotate_secret(session: Session, bank_id: str, *, now: datetime) -> str:
     Raises:
         NotIssuedError: it has none.
     """
+    tell(session, CREDENTIALS)
     return credentials.rotate(session, cast("Any", bank_id), now_ms=to_ms(now))
 
 
