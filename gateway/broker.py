@@ -127,7 +127,7 @@ async def start_broker(
     if not allow_remote and not _is_loopback(host):
         msg = (
             f"The broker would listen on {host} without encryption, for anyone on the network; "
-            "keep it on 127.0.0.1, or say --allow-remote if that network is yours."
+            "keep it on 127.0.0.1, or allow remote banks on purpose if that network is yours."
         )
         raise StartError(msg)
     return await _start(kind, engine, host, port)
@@ -178,7 +178,8 @@ async def _use_remote(url: BrokerUrl, engine: Engine, passwords: Path | None) ->
     if passwords is not None:
 
         async def write(hashes: Mapping[BankId, str]) -> None:
-            await asyncio.to_thread(replace_file, passwords, password_file(hashes))
+            text = password_file(hashes)
+            await asyncio.to_thread(replace_file, passwords, text, mode=0o640)  # for its group
 
         watch = CredentialWatch(engine, write)
         await watch.start()

@@ -188,7 +188,7 @@ class Mosquitto:
             await self._listen_until_it_ends()
             if clock() - since > RESTART_MAX_S:
                 pause_s = RESTART_MIN_S
-            _log.error("%s It is started again in %.1f s.", _why_not(self._last_words), pause_s)
+            _log.error("Mosquitto ended; it is started again in %.1f s", pause_s)
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, RESTART_MAX_S)
             try:
@@ -234,7 +234,7 @@ def listening_socket(host: str, port: int) -> socket.socket:
     except OSError as error:
         where = f"port {port} of {host}" if port else host
         why = (error.strerror or str(error)).partition(" (")[0]
-        hint = "choose another with --port, or stop the program that has it"
+        hint = "choose another port, or stop the program that has it"
         msg = f"The broker cannot listen on {where} ({why}); {hint}."
         raise StartError(msg) from None
 
@@ -263,5 +263,5 @@ def _die_with_parent() -> None:
 
 def _why_not(last_words: deque[str]) -> str:
     errors = [words for words in last_words if words.lower().startswith("error")]
-    said = (errors or list(last_words) or ["it said nothing"])[0].removeprefix("Error: ")
+    said = (errors or ["it said nothing", *last_words][-1:])[0].removeprefix("Error: ")
     return f"Mosquitto does not run ({said.rstrip('.')}); use --broker embedded to do without it."

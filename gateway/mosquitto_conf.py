@@ -110,10 +110,10 @@ def password_file(hashes: Mapping[BankId, str]) -> str:
     return "".join(f"{bank}:{stored}\n" for bank, stored in sorted(hashes.items()))
 
 
-def replace_file(path: Path, text: str, *, owner: int | None = None) -> None:
+def replace_file(path: Path, text: str, *, mode: int = 0o600, owner: int | None = None) -> None:
     """Write a file that others must not read, in one step for whoever reads it."""
     beside = path.with_name(f".{path.name}.new")
-    with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+    with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "w") as file:
         file.write(text)
         if owner is not None:
             os.fchown(file.fileno(), owner, -1)
