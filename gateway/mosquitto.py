@@ -113,7 +113,8 @@ class Mosquitto:
         """End the child and take its files away."""
         if self._guard is not None:
             self._guard.cancel()
-            await asyncio.gather(self._guard, return_exceptions=True)
+            with suppress(asyncio.CancelledError):
+                await self._guard
         await self._end()
         await asyncio.to_thread(shutil.rmtree, self._directory)
 
@@ -142,20 +143,7 @@ class Mosquitto:
             gateway=self._listener("gateway", host=LOOPBACK, port=self.gateway_port),
         )
         self._write("mosquitto.conf", text)
-        self._process = await asyncio.create_subprocess_exec(
-            self._program,
-            "-c",
-            str(self._directory / "mosquitto.conf"),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.PIPE,
-            cwd=self._directory,
-            start_new_session=True,  # a Ctrl-C in the terminal is ours to handle
-            preexec_fn=_die_with_parent,  # after the change of user, before Mosquitto
-            user=None if self._user is None else self._user.pw_uid,
-            group=None if self._user is None else self._user.pw_gid,
-            extra_groups=None if self._user is None else [],
-        )
+        self._process = await self._fork()
         try:
             async with asyncio.timeout(START_TIMEOUT_S):
                 runs = await self._says_it_runs(self._process)
@@ -166,6 +154,25 @@ class Mosquitto:
             raise StartError(_why_not(self._last_words))
         self._listens = True
         self._reload()
+
+    async def _fork(self) -> asyncio.subprocess.Process:
+        try:
+            return await asyncio.create_subprocess_exec(
+                self._program,
+                "-c",
+                str(self._directory / "mosquitto.conf"),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.DEVNULL,
+                stderr=asyncio.subprocess.PIPE,
+                cwd=self._directory,
+                start_new_session=True,  # a Ctrl-C in the terminal is ours to handle
+                preexec_fn=_die_with_parent,  # after the change of user, before Mosquitto
+                user=None if self._user is None else self._user.pw_uid,
+                group=None if self._user is None else self._user.pw_gid,
+                extra_groups=None if self._user is None else [],
+            )
+        except OSError as error:
+            raise StartError(_why_not(deque([str(error)]))) from error
 
     async def _says_it_runs(self, process: asyncio.subprocess.Process) -> bool:
         assert process.stderr is not None  # noqa: S101 - it is a pipe
