@@ -127,5 +127,5 @@ async def test_what_it_complains_of_is_told_in_one_sentence(engine, monkeypatch)
 
 async def test_a_program_that_cannot_be_run_is_told_in_one_sentence(engine, monkeypatch, tmp_path):
     monkeypatch.setattr("gateway.broker.find_mosquitto", lambda: str(tmp_path / "mosquitto"))
-    with pytest.raises(StartError, match=r"No such file .*; use --broker embedded"):
+    with pytest.raises(StartError, match=r"does not run \(.+; use --broker embedded"):
         await start_broker("mosquitto", engine=engine)
