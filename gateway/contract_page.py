@@ -253,11 +253,12 @@ def _plain_type(field: Json) -> str:
             return " ".join(f"`{word}`" for word in words)
         case {"const": value}:
             return f"`{json.dumps(value)}`"
-        case {"type": "integer" | "number" as kind, "minimum": low, "maximum": high}:
-            return f"{kind}, {low:,} to {high:,}"
+        case {"type": "integer" | "number", "minimum": low, "maximum": high}:
+            return f"{field['type']}, {low:,} to {high:,}"
         case {"type": "string", "pattern": pattern}:
             return f"text, `{pattern}`"
-        case {"type": "boolean" | "null" as kind}:
-            return kind
-    msg = f"no words for {field}"
-    raise AssertionError(msg)
+        case {"type": "boolean" | "null"}:
+            return str(field["type"])
+        case _:
+            msg = f"no words for {field}"
+            raise AssertionError(msg)

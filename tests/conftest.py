@@ -5,7 +5,6 @@ import shutil
 
 import pytest
 from hypothesis import HealthCheck, settings
-from hypothesis.configuration import set_hypothesis_home_dir
 
 from tests.rows import ROWS
 
@@ -15,7 +14,6 @@ _PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("dev", _PATIENT)
 settings.register_profile("ci", _PATIENT, derandomize=True, database=None, print_blob=True)
 settings.load_profile("ci" if CI else "dev")
-set_hypothesis_home_dir(".pytest_cache/hypothesis")  # pytest would look for tests in .hypothesis
 
 NEEDS = {"mosquitto": ("mosquitto", "mosquitto_pub", "mosquitto_sub"), "browser": ("chromium",)}
 """The programs that the tests with a marker need."""
