@@ -120,15 +120,15 @@ the bank's whole life and are kept in flash: they tell how long a use was when n
 
 ## Carrying out a command
 
-1. You have answered this `id` before (remember the last {REMEMBERED_COMMANDS}): do nothing,
-   and send the first result's outcome again, with a new `seq` and `up_ms`.
-2. `boot` is not your own: `rejected`, `wrong_boot`.
-3. Your `up_ms` is past `not_after_ms`: `expired`, `too_late`.
-4. You do not know the kind: `rejected`, `not_supported`. Its `args` make no sense:
-   `rejected`, `bad_args`.
-5. You can not, now: `rejected` or `failed`, with `low_battery`, `faulty`, `busy` or `internal`.
-6. Otherwise carry it out, remember its id as `last_command`, send the result `done`, then a
-   state.
+1. You know this `id` (remember the last {REMEMBERED_COMMANDS}, in flash): do nothing, and send
+   the first result's outcome again, with a new `seq` and `up_ms`.
+2. `boot` is not your own, or your `up_ms` is past `not_after_ms`: `expired`, with `wrong_boot`
+   or `too_late`.
+3. You do not know the kind, or its `args` make no sense: `rejected`, with `not_supported` or
+   `bad_args`.
+4. You may not, now: `rejected`, with `low_battery`, `faulty` or `busy`.
+5. Otherwise write the id to flash, and only then carry it out. It is now `last_command`. Send
+   the result, `done`, or `failed` if you could not bring it to its end, and then a state.
 
 The platform believes that a command happened when the *state* says so: a `charge_start` when
 `output` is `on` and `last_command` is its id.
