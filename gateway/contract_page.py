@@ -127,8 +127,8 @@ the bank's whole life and are kept in flash: they tell how long a use was when n
 3. You do not know the kind, or its `args` make no sense: `rejected`, with `not_supported` or
    `bad_args`.
 4. You may not, now: `rejected`, with `low_battery`, `faulty` or `busy`.
-5. Otherwise write the id to flash, and only then carry it out. It is now `last_command`. Send
-   the result, `done`, or `failed` if you could not bring it to its end, and then a state.
+5. Otherwise write the id to flash, and only then carry it out. Done, its id is `last_command`:
+   send the result `done`, or `failed` if you could not bring it to its end, and then a state.
 
 The platform believes that a command happened when the *state* says so: a `charge_start` when
 `output` is `on` and `last_command` is its id.
