@@ -61,6 +61,10 @@ def _send(
     now: datetime,
 ) -> None:
     provider = providers[payment.provider]
+    if row.ask is Ask.RELEASE and payments.is_over(payment):
+        with database.writing() as session:
+            outbox.done(session, row.id, now=now)
+        return
     try:
         told = _call(provider, row, payment, public_url=public_url)
     except ProviderAway as away:

@@ -5,22 +5,33 @@ nothing. Nothing is taken from when a fact *arrived*: a start or an end is when 
 """
 
 from datetime import datetime
+from typing import Any
 
 from sqlmodel import Session
 
-from backend.db import rentals, seam
+from backend.db import market, rentals, seam
+from backend.db.notifications import notify
 from backend.db.tables.rentals import JobKind, RentalRow
 from backend.domain.rental import RentalEvent, RentalState
 from backend.services import billing
 from backend.services.rentals import Place, open_job
 from backend.services.steps import advance, hear
 from gateway.events import (
+    BankLocked,
+    BankOffline,
+    BankOnline,
+    BankUnlocked,
+    BatteryLow,
+    BatteryRecovered,
     CommandDone,
     CommandOutcome,
     CommandUnknown,
     Event,
+    FaultCleared,
+    FaultRaised,
     LoadPlugged,
     LoadUnplugged,
+    LockJammed,
     OutputOff,
     OutputOn,
 )
@@ -35,8 +46,30 @@ def apply(session: Session, event: Event, *, now: datetime) -> None:
             rental = rentals.renting(session, event.bank)
             if rental is not None:
                 billing.note_evidence(session, rental)
-        case _:  # told to people by other means: the shadow, the merchant's list
+        case BatteryLow(battery_pct=level) | BatteryRecovered(battery_pct=level):
+            _tell_owner(session, event, {"battery_pct": level}, now=now)
+        case BankLocked() | BankUnlocked() | LockJammed() | BankOnline() | BankOffline():
+            _tell_owner(session, event, {}, now=now)
+        case FaultRaised(fault=fault) | FaultCleared(fault=fault):
+            _tell_owner(session, event, {"fault": fault}, now=now)
+        case _:  # seen in the shadow and in the merchant's list
             pass
+
+
+def _tell_owner(session: Session, event: Event, facts: dict[str, Any], *, now: datetime) -> None:
+    """Let a bank's merchant hear what became of it: ``bank.battery_low``, ``bank.unlocked``."""
+    bank = market.find_bank(session, event.bank)
+    if bank is None:
+        return
+    data = {
+        "bank_id": bank.id,
+        "merchant_id": bank.merchant_id,
+        "occurred_at": seam.from_ms(event.occurred_at_ms).isoformat(),
+        **facts,
+    }
+    owner_id = market.merchant(session, bank.merchant_id).owner_id
+    kind = f"bank.{event.kind.removeprefix('bank_')}"
+    notify(session, person_ids=[owner_id], kind=kind, data=data, now=now)
 
 
 def _end_of_command(session: Session, event: CommandOutcome, *, now: datetime) -> None:

@@ -251,7 +251,8 @@ def learn(session: Session, payment: PaymentRow, told: ProviderPayment, *, now: 
     payment.pay_url = told.pay_url
     payment.checked_at = now
     new = PaymentState(told.status.value)
-    is_news = _RANK[new] > _RANK[payment.state]
+    is_ended_hold = payment.purpose is Purpose.DEPOSIT and is_over(payment)
+    is_news = _RANK[new] > _RANK[payment.state] and not is_ended_hold
     if is_news:
         payment.state = new
         payment.ended_at = now if is_over(payment) else None

@@ -112,6 +112,9 @@ def announce(session: Session, rental: RentalRow, *, now: datetime) -> None:
         }
     if rental.amount_minor is not None:
         data["amount_minor"] = rental.amount_minor
+        for moment in ("billing_start_at", "returned_at"):
+            at: datetime | None = getattr(rental, moment)
+            data[moment] = None if at is None else at.isoformat()
     hear(session, rental, kind=KINDS[rental.state], data=data, now=now)
 
 

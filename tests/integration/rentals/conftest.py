@@ -21,7 +21,7 @@ from sqlmodel import SQLModel, col, func, select
 import backend.db.tables  # noqa: F401
 from backend import main, sweeps
 from backend.api import merchant, operator, renter, staff, webhooks
-from backend.db import market, money
+from backend.db import market, money, notifications
 from backend.db.engine import Database, make_engine
 from backend.db.seam import to_ms
 from backend.db.tables.money import PostingRow
@@ -125,7 +125,7 @@ class FakeProvider:
         assert description
         assert return_url.startswith("http")
         if self.declines:
-            raise ProviderDeclined("refused", "no such payments today")
+            raise declined()
         if key not in self.keys:
             ref = f"fake-{len(self.payments) + 1}"
             self.keys[key] = ref
@@ -160,7 +160,7 @@ class FakeProvider:
         if key not in self.keys:
             status = self.payments[ref].status
             if status not in {PaymentStatus.OPEN, PaymentStatus.AUTHORIZED}:
-                raise ProviderDeclined("not_held", "there is nothing to let go of")
+                raise declined()
             self.keys[key] = ref
             self.change(ref, status=PaymentStatus.CANCELED)
         return self._answer(self.payments[ref])
@@ -210,12 +210,20 @@ class FakeProvider:
     def _called(self, what: str, key: str) -> None:
         self.calls.append((what, key))
         if self.is_away:
-            raise ProviderAway("nobody answers")
+            raise away()
 
     def _answer(self, payment: ProviderPayment) -> ProviderPayment:
         if self.loses_answers:
-            raise ProviderAway("the line broke")
+            raise away()
         return payment
+
+
+def declined() -> ProviderDeclined:
+    return ProviderDeclined("refused", "no")
+
+
+def away() -> ProviderAway:
+    return ProviderAway("nobody answers")
 
 
 def _sign(body: bytes) -> str:
@@ -250,19 +258,26 @@ class Person:
 
     def news(self) -> list[str]:
         """The kinds of all that this person was notified of, in order."""
-        world: World = self.client.app.state.world  # type: ignore[attr-defined]
+        world: World = self.client.app.state.world
+        me = self.sees("/me")["id"]
         with world.database.reading() as session:
-            me = self.sees("/me")["id"]
-            return [each.kind for each in notices(session, me)]
+            told = notifications.after(session, person_id=me, seq=0, limit=1000)
+            return [each.kind for each in told]
 
     def _headers(self) -> dict[str, str]:
         return {"authorization": f"Bearer {self.token}", "accept-language": "en"}
 
 
-def notices(session: Any, person_id: str) -> list[Any]:
-    from backend.db import notifications  # noqa: PLC0415
+class People(dict[str, Person]):
+    """Everybody by name, signed in when first needed."""
 
-    return notifications.after(session, person_id=person_id, seq=0, limit=1000)
+    def __init__(self, world: "World") -> None:
+        super().__init__()
+        self._world = world
+
+    def __missing__(self, name: str) -> Person:
+        self[name] = self._world.person(PHONES[name])
+        return self[name]
 
 
 @dataclass
@@ -276,12 +291,14 @@ class World:
     follower: Follower
     phones: Phones
     limits: OutboxLimits = field(default_factory=OutboxLimits)
-    people: dict[str, Person] = field(default_factory=dict)
     notices_sent: int = 0
     up_ms: int = 1000
     tokens: dict[str, str] = field(default_factory=dict)
 
     # -- people
+
+    def __post_init__(self) -> None:
+        self.people = People(self)
 
     def person(self, phone: str) -> Person:
         """This phone's person, signed in."""
@@ -293,7 +310,6 @@ class World:
 
     def market(self, *, banks: tuple[str, ...] = ("LW-0001",), **terms: Any) -> str:
         """A merchant, approved, with staff, a price and banks that are at home and full."""
-        self.people = {name: self.person(phone) for name, phone in PHONES.items()}
         owner = self.people["owner"]
         body = {
             "name": "阿明",
@@ -359,7 +375,7 @@ class World:
         told_at = to_ms(at or self.clock.now())
         self.tell(
             kind(
-                bank=bank,  # type: ignore[arg-type]
+                bank=bank,
                 key=f"1.{self.up_ms}",
                 occurred_at_ms=told_at,
                 received_at_ms=to_ms(self.clock.now()),
@@ -382,11 +398,11 @@ class World:
             session.add(row)
             now_ms = to_ms(self.clock.now())
             told = kind(
-                bank=row.bank_id,  # type: ignore[arg-type]
+                bank=row.bank_id,
                 key=row.id,
                 occurred_at_ms=now_ms,
                 received_at_ms=now_ms,
-                command=row.id,  # type: ignore[arg-type]
+                command=row.id,
                 command_kind=row.kind,
                 reason=reason,
             )
@@ -556,16 +572,14 @@ def world(tmp_path: Path) -> Iterator[World]:
         providers={"fake": provider},
     )
     app = main.create_app(parts, routers=ROUTERS)
-    client = TestClient(app)
-    world = World(
-        client=client,
-        database=database,
-        clock=clock,
-        provider=provider,
-        follower=Follower(database, clock, FollowLimits()),
-        phones=phones,
-    )
-    app.state.world = world
-    yield world
-    client.close()
+    with TestClient(app) as client:
+        app.state.world = World(
+            client=client,
+            database=database,
+            clock=clock,
+            provider=provider,
+            follower=Follower(database, clock, FollowLimits()),
+            phones=phones,
+        )
+        yield app.state.world
     engine.dispose()

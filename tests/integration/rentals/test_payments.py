@@ -1,13 +1,16 @@
 """Money against a provider that lies, repeats, is late, or is not there."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import select
 
-from backend.payments.port import PaymentStatus
+from backend.db import outbox
 from backend.db.tables.money import InboxRow, OutboxRow, PostingRow
+from backend.payments.port import PaymentStatus
 
 
 def _inbox(world: Any) -> list[str | None]:
@@ -89,8 +92,6 @@ def test_old_news_after_new_news_does_nothing(world: Any) -> None:
 def test_a_notice_that_is_not_what_we_asked_for_moves_nothing_and_is_kept(
     world: Any, change: dict[str, Any], problem: str
 ) -> None:
-    from dataclasses import replace  # noqa: PLC0415
-
     world.market()
     rental, ref = world.deposit_asked()
     assert world.notice(replace(world.provider.agree(ref), **change)).status_code == 204
@@ -115,9 +116,7 @@ def test_a_notice_of_an_unknown_provider_is_not_found(world: Any) -> None:
 def test_asking_for_the_deposit_twice_is_one_payment(world: Any) -> None:
     world.market()
     rental, _ref = world.deposit_asked()
-    again = world.people["renter"].did(
-        f"/rentals/{rental}/deposit", {"accepted_disclosure": True}
-    )
+    again = world.people["renter"].did(f"/rentals/{rental}/deposit", {"accepted_disclosure": True})
     assert [again["id"]] == [each["id"] for each in world.rental(rental)["payments"]]
     assert again["pay_url"].startswith("http://provider.test/")
     assert world.send() == 0
@@ -168,8 +167,6 @@ def test_a_hold_that_comes_after_the_renter_changed_their_mind_is_let_go(world: 
 def test_killed_between_commit_and_call_the_next_one_calls_with_the_same_key(
     world: Any,
 ) -> None:
-    from backend.db import outbox  # noqa: PLC0415
-
     world.market()
     rental = world.delivered()
     renter = world.people["renter"]
@@ -271,6 +268,33 @@ def test_asking_to_pay_twice_is_one_payment(world: Any) -> None:
     assert len(bills) == 1
 
 
+def test_a_released_hold_stays_released_whatever_comes(world: Any) -> None:
+    world.market()
+    rental, ref = world.bill_asked()
+    world.notice(world.provider.agree(ref))
+    world.send()
+    hold = world.provider.payments["fake-1"]
+    taken = replace(hold, status=PaymentStatus.PAID, captured_minor=hold.amount_minor)
+    assert world.notice(taken).status_code == 204
+    assert world.rental(rental)["deposit"]["state"] == "released"
+
+
+def test_a_deposit_that_was_never_made_needs_no_release(world: Any) -> None:
+    world.market()
+    rental = world.delivered()
+    renter = world.people["renter"]
+    renter.did(f"/rentals/{rental}/scan", {"qr_token": world.tokens["LW-0001"]})
+    renter.did(f"/rentals/{rental}/deposit", {"accepted_disclosure": True})
+    place = {"lat": 31.2, "lng": 121.4, "address": "door"}
+    renter.did(f"/rentals/{rental}/return", place)
+    world.provider.declines = True
+    world.send()
+    world.clock.turn(seconds=3)
+    world.send()
+    assert [what for what, _ in world.provider.calls] == ["create"]
+    assert _outbox(world) == [("create", True, False), ("release", True, False)]
+
+
 def test_a_release_that_is_declined_because_it_was_done_is_done(world: Any) -> None:
     world.market()
     rental, ref = world.bill_asked()
@@ -282,8 +306,6 @@ def test_a_release_that_is_declined_because_it_was_done_is_done(world: Any) -> N
 
 
 def test_the_books_refuse_to_be_changed(world: Any) -> None:
-    from sqlalchemy import text  # noqa: PLC0415
-
     world.market()
     world.starting()
     with world.database.reading() as session:

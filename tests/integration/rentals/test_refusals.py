@@ -1,8 +1,15 @@
 """What is refused, with which code, and that a refusal changes nothing."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import select
+
+from backend.db import rentals
+from backend.db.tables.audit import AuditRow
+from backend.db.tables.rentals import RentalRow
 
 HOME = {"lat": 31.2304, "lng": 121.4737, "address": "人民大道 200 號"}
 
@@ -41,15 +48,11 @@ def test_a_label_says_what_the_bank_costs_and_that_it_can_be_rented(world: Any) 
         ({"lock": "jammed"}, "faulty"),
     ],
 )
-def test_a_bank_in_a_bad_state_is_not_for_rent(
-    world: Any, state: dict[str, Any], why: str
-) -> None:
+def test_a_bank_in_a_bad_state_is_not_for_rent(world: Any, state: dict[str, Any], why: str) -> None:
     world.market()
     world.bank_is("LW-0001", **state)
     assert _why(world) == [why]
-    answer = world.people["renter"].post(
-        "/rentals", {"qr_token": world.tokens["LW-0001"], **HOME}
-    )
+    answer = world.people["renter"].post("/rentals", {"qr_token": world.tokens["LW-0001"], **HOME})
     assert _code(answer) == (409, "bank_unavailable")
     assert answer.json()["facts"] == {"why": why}
 
@@ -70,9 +73,7 @@ def test_who_owes_for_an_earlier_rental_cannot_have_another(world: Any) -> None:
     world.market(banks=("LW-0001", "LW-0002"))
     world.payment_due()
     world.bank_is("LW-0002")
-    other = world.people["renter"].post(
-        "/rentals", {"qr_token": world.tokens["LW-0002"], **HOME}
-    )
+    other = world.people["renter"].post("/rentals", {"qr_token": world.tokens["LW-0002"], **HOME})
     assert other.json()["facts"] == {"why": "unpaid_bill"}
 
 
@@ -94,28 +95,30 @@ def test_a_scanned_url_is_as_good_as_its_token(world: Any) -> None:
 def test_the_second_renter_of_a_bank_is_told_that_it_is_reserved(world: Any) -> None:
     world.market()
     world.ask()
-    answer = world.people["other"].post(
-        "/rentals", {"qr_token": world.tokens["LW-0001"], **HOME}
-    )
+    answer = world.people["other"].post("/rentals", {"qr_token": world.tokens["LW-0001"], **HOME})
     assert _code(answer) == (409, "bank_unavailable")
     assert answer.json()["facts"] == {"why": "reserved"}
 
 
 def test_the_database_itself_lets_one_rental_have_a_bank(world: Any) -> None:
-    from sqlalchemy.exc import IntegrityError  # noqa: PLC0415
-
-    from backend.db import rentals  # noqa: PLC0415
-    from backend.db.tables.rentals import RentalRow  # noqa: PLC0415
-
     world.market()
     rental = world.ask()
     with world.database.reading() as session:
         values = rentals.read(session, rental).model_dump()
     with (
-        pytest.raises(IntegrityError, match="rental.bank_id"),
+        pytest.raises(IntegrityError, match=r"rental\.bank_id"),
         world.database.writing() as session,
     ):
         session.add(RentalRow(**{**values, "id": "another"}))
+
+
+def test_of_renters_who_ask_at_once_one_has_the_bank(world: Any) -> None:
+    world.market()
+    body = {"qr_token": world.tokens["LW-0001"], **HOME}
+    people = [world.people[name] for name in ("renter", "other", "staff", "operator")]
+    with ThreadPoolExecutor(len(people)) as pool:
+        answers = list(pool.map(lambda person: person.post("/rentals", body), people))
+    assert sorted(answer.status_code for answer in answers) == [201, 409, 409, 409]
 
 
 def test_a_repeated_request_with_one_key_is_one_rental(world: Any) -> None:
@@ -168,9 +171,7 @@ def test_a_stranger_takes_no_job(world: Any) -> None:
 
 def test_only_an_operator_approves(world: Any) -> None:
     merchant = world.market()
-    answer = world.people["owner"].post(
-        f"/operator/merchants/{merchant}/approve", {"reason": "me"}
-    )
+    answer = world.people["owner"].post(f"/operator/merchants/{merchant}/approve", {"reason": "me"})
     assert _code(answer) == (403, "forbidden")
 
 
@@ -183,9 +184,7 @@ def test_a_merchant_that_waits_for_approval_reports_no_bank(world: Any) -> None:
     other = world.people["other"]
     merchant = other.did("/merchants", {**body, "service_radius_m": 500})
     assert merchant["status"] == "pending"
-    answer = other.post(
-        f"/merchants/{merchant['id']}/banks", {"bank_id": "LW-0009", "model": "X"}
-    )
+    answer = other.post(f"/merchants/{merchant['id']}/banks", {"bank_id": "LW-0009", "model": "X"})
     assert _code(answer) == (409, "merchant_not_approved")
 
 
@@ -209,10 +208,6 @@ def test_a_lost_secret_is_replaced_and_never_shown_again(world: Any) -> None:
 
 
 def test_approval_leaves_a_trace(world: Any) -> None:
-    from sqlmodel import select  # noqa: PLC0415
-
-    from backend.db.tables.audit import AuditRow  # noqa: PLC0415
-
     merchant = world.market()
     with world.database.reading() as session:
         row = session.exec(select(AuditRow)).one()
@@ -353,8 +348,6 @@ def test_no_deposit_without_accepting_what_was_disclosed(world: Any) -> None:
 
 
 def test_what_was_accepted_is_kept_word_for_word(world: Any) -> None:
-    from backend.db import rentals  # noqa: PLC0415
-
     world.market()
     rental, _ref = world.deposit_asked()
     with world.database.reading() as session:

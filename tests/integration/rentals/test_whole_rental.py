@@ -1,8 +1,12 @@
 """One rental, whole: from a merchant's registration to the receipt, and the books after it."""
 
+import threading
 from typing import Any
 
+from backend import sweeps
+from backend.worker import Worker
 from gateway import events
+from gateway.tables import CommandRow, DomainEvent
 
 HOME = {"lat": 31.2304, "lng": 121.4737, "address": "人民大道 200 號"}
 
@@ -191,8 +195,6 @@ def test_a_fact_of_no_rental_does_nothing_and_is_done(world: Any) -> None:
 
 
 def test_a_fact_that_cannot_be_applied_is_put_aside_and_stops_nobody(world: Any) -> None:
-    from gateway.tables import DomainEvent  # noqa: PLC0415
-
     world.market()
     rental = world.starting()
     with world.database.writing() as session:
@@ -215,6 +217,50 @@ def test_a_fact_that_cannot_be_applied_is_put_aside_and_stops_nobody(world: Any)
     with world.database.reading() as session:
         assert "from_the_future" in str(session.get(DomainEvent, "poison").problem)
     assert world.follower.work() == 0
+
+
+def test_a_start_that_has_to_wait_for_another_command_is_given_after_it(world: Any) -> None:
+    world.market()
+    rental, ref = world.deposit_asked()
+    with world.database.writing() as session:
+        session.add(
+            CommandRow(
+                id="earlier",
+                bank_id="LW-0001",
+                kind="charge_stop",
+                created_at_ms=0,
+                expires_at_ms=1,
+            )
+        )
+    world.notice(world.provider.agree(ref))
+    assert world.state(rental) == "starting"
+    assert sweeps.start_waiting(world.database, now=world.clock.now()) == 0
+    with world.database.writing() as session:
+        session.get(CommandRow, "earlier").status = "expired"
+    assert sweeps.start_waiting(world.database, now=world.clock.now()) == 1
+    assert sweeps.start_waiting(world.database, now=world.clock.now()) == 0
+    assert world.commands() == [("charge_stop", "expired"), ("charge_start", "created")]
+
+
+def test_a_worker_follows_when_it_is_woken(world: Any) -> None:
+    world.market()
+    rental = world.starting()
+    followed = threading.Event()
+
+    def work() -> int:
+        did: int = world.follower.work()
+        if did:
+            followed.set()
+        return did
+
+    worker = Worker("follower", work, poll_s=600)
+    worker.start()
+    world.feeds("LW-0001")
+    worker.wake()
+    assert followed.wait(10)
+    worker.stop(timeout_s=10)
+    assert not worker.is_alive
+    assert world.state(rental) == "renting"
 
 
 def test_a_bank_brought_home_is_for_rent_again(world: Any) -> None:
