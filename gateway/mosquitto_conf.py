@@ -57,6 +57,7 @@ def configuration(
             "log_type information",
             "connection_messages false",
             "sys_interval 0",
+            "set_tcp_nodelay true",
             "max_packet_size 16384",
             "max_inflight_messages 4000",
             "max_queued_messages 250000",
