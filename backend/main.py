@@ -37,6 +37,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     stream.router,
     renter.router,
     merchant.router,
+    merchant.secrets,
     staff.router,
     operator.router,
     webhooks.router,

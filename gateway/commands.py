@@ -44,7 +44,9 @@ class CommandStatus(StrEnum):
 
 
 MOVES: Final[dict[CommandStatus, frozenset[CommandStatus]]] = {
-    CommandStatus.CREATED: frozenset({CommandStatus.SENT, CommandStatus.EXPIRED}),
+    CommandStatus.CREATED: frozenset(
+        {CommandStatus.SENT, CommandStatus.FAILED, CommandStatus.EXPIRED}
+    ),
     CommandStatus.SENT: frozenset(
         {
             CommandStatus.SENT,
@@ -68,7 +70,8 @@ MOVES: Final[dict[CommandStatus, frozenset[CommandStatus]]] = {
     CommandStatus.REJECTED: frozenset(),
     CommandStatus.EXPIRED: frozenset(),
 }
-"""What may follow what. ``sent`` follows itself: it is sent again."""
+"""What may follow what. ``sent`` follows itself: it is sent again. A wish that can't be put in
+the contract's words has failed before it was sent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

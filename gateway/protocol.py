@@ -25,6 +25,7 @@ document, the JSON Schemas and the hardware maker's page are made from it.
 import json
 from collections.abc import Callable
 from enum import StrEnum
+from functools import lru_cache
 from math import isfinite
 from typing import Annotated, Any, Final, Literal, NewType, NoReturn, Self
 
@@ -117,6 +118,7 @@ def every_bank(channel: Channel) -> str:
     return f"{ROOT}/+/{channel}"
 
 
+@lru_cache(maxsize=65_536)
 def parse_topic(name: str) -> tuple[BankId, Channel]:
     """Whose topic this is, and which channel.
 

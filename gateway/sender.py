@@ -25,7 +25,7 @@ from gateway.events import (
     CommandUnknown,
 )
 from gateway.inbox import Outbox
-from gateway.protocol import BankId, Channel, Command, Config, encode, topic
+from gateway.protocol import BankId, Channel, Command, Config, Refused, encode, topic
 from gateway.settings import GatewaySettings
 from gateway.store import OpenCommand, StaleConfig, Store
 
@@ -89,9 +89,14 @@ class Sender:
             capabilities=self._settings.capabilities(model),
         )
         if isinstance(step, Send):
-            if self._store.mark_sent(connection, command, step, now_ms):
-                outgoing.append(_instruction(command, step))
-        elif isinstance(step, End) and self._store.mark_ended(connection, command, step, now_ms):
+            try:
+                instruction = _instruction(command, step)
+            except ValueError:  # whoever wished it wrote what no bank would understand
+                step = End(status=CommandStatus.FAILED, reason=Refused.BAD_ARGS)
+            else:
+                if self._store.mark_sent(connection, command, step, now_ms):
+                    outgoing.append(instruction)
+        if isinstance(step, End) and self._store.mark_ended(connection, command, step, now_ms):
             ended.append(_outcome(command, step, now_ms))
             log.info("command_ended", command=command.wish.id, status=step.status.value)
 

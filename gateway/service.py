@@ -10,6 +10,7 @@ for the rest, so that a slow sweep never holds up a batch.
 """
 
 import asyncio
+import gc
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -87,6 +88,7 @@ class Gateway:
         """
         self._loop = asyncio.get_running_loop()
         await self._loop.run_in_executor(self._sweeps, self.store.check)
+        gc.freeze()  # or the collector walks every imported module once in a few batches
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self.link.run(), name="link")

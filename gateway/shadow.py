@@ -27,7 +27,6 @@ the worst, and a stale backlog never turns the shadow back.
 """
 
 import json
-from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from gateway.events import (
@@ -177,8 +176,7 @@ class Suspect(NamedTuple):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Applied:
+class Applied(NamedTuple):
     """What a message made of a shadow."""
 
     shadow: Shadow
@@ -255,11 +253,11 @@ def _obey(
         received_at_ms - shadow.sampled_at_ms >= SAMPLE_EVERY_MS
         or abs(state.battery - shadow.sampled_battery) >= SAMPLE_EVERY_PCT
     )
-    will_at_ms = shadow.will_at_ms
+    heard_at_ms, will_at_ms = shadow.heard_at_ms, shadow.will_at_ms
     new = Shadow(
         shadow.bank_id, shadow.conn_boot, shadow.conn,
         state.boot, state.seq, state.up_ms, bound,
-        max(received_at_ms, shadow.heard_at_ms), received_at_ms,
+        max(heard_at_ms, received_at_ms), received_at_ms,
         None if will_at_ms is None or will_at_ms <= received_at_ms else will_at_ms,
         Presence.ONLINE, state.battery,
         state.lock, state.lock_ms, state.output, state.output_ms,

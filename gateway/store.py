@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Engine, Table, bindparam, delete, func, inspect, select, update
 from sqlalchemy.engine import Dialect
 
-from gateway.commands import CommandStatus, End, Send, Wish
+from gateway.commands import MOVES, CommandStatus, End, Send, Wish
 from gateway.errors import StartError
 from gateway.events import Event, EventRow, to_row
 from gateway.presence import Presence
@@ -177,6 +177,7 @@ class Store:
         self, connection: Connection, command: OpenCommand, end: End, now_ms: int
     ) -> bool:
         """End a command, or put it in doubt; False when somebody else moved it."""
+        assert end.status in MOVES[command.wish.status], (command.wish, end)  # noqa: S101
         return self._move(
             connection, command, status=end.status, reason=end.reason, ended_at_ms=now_ms
         )

@@ -125,12 +125,14 @@ class World:
         found = await until(lambda: self.rows(table, where), what=f"{table}: {where}")
         return found[0]
 
-    def command(self, kind: str, *, seconds: float = 30, name: str = "c1") -> None:
+    def command(
+        self, kind: str, *, seconds: float = 30, name: str = "c1", args: str = "{}"
+    ) -> None:
         """Wish for something, as the backend does."""
         with self.engine.begin() as connection:
             connection.execute(
                 tables.COMMAND.insert().values(
-                    id=name, bank_id=BANK, kind=kind, args="{}", status="created",
+                    id=name, bank_id=BANK, kind=kind, args=args, status="created",
                     created_at_ms=now_ms(), expires_at_ms=now_ms() + round(seconds * 1000),
                     attempts=0,
                 )

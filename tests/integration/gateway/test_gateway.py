@@ -117,6 +117,15 @@ async def test_a_command_to_a_bank_that_is_away_expires_unsent(world: World) -> 
     assert (command["reason"], command["attempts"]) == ("not_sent", 0)
 
 
+async def test_a_wish_in_no_banks_words_fails_and_stops_no_other(world: World) -> None:
+    bank = await introduced(world)
+    world.command("update", name="c0", args='{"url": ["not", "a", "text"]}')
+    failed = await world.row("command", "id = 'c0' AND status = 'failed'")
+    assert (failed["reason"], failed["attempts"]) == ("bad_args", 0)
+    world.command("charge_start")
+    await until(lambda: bank.heard, what="the next command")
+
+
 async def test_silence_after_the_deadline_is_unknown_until_the_bank_speaks(world: World) -> None:
     bank = await introduced(world)
     world.command("charge_start", seconds=0.5)
