@@ -133,6 +133,10 @@ class CommandRow(SQLModel, table=True):
             "status IN ('created','sent','done','failed','rejected','expired','unknown')",
             name="ck_command_status",
         ),
+        CheckConstraint(
+            "kind IN ('charge_start','charge_stop','locate','report','reboot','update')",
+            name="ck_command_kind",
+        ),
     )
 
     id: str = Field(primary_key=True, max_length=40)

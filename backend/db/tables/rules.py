@@ -8,11 +8,17 @@ from sqlalchemy import Connection, Enum, Index, Table, event, text
 from sqlmodel import Field, SQLModel
 
 
-def one_of(words: type[StrEnum], **field: Any) -> Any:
-    """A column that holds one of these words, by value, and that the database checks."""
+def one_of(words: type[StrEnum], *, check: str | None = None, **field: Any) -> Any:
+    """A column that holds one of these words, by value, and that the database checks.
+
+    Args:
+        words: the words.
+        check: the constraint's name, where a table has two columns of the same words.
+        field: what else ``Field`` takes.
+    """
     column = Enum(
         words,
-        name=words.__name__.lower(),
+        name=check or words.__name__.lower(),
         native_enum=False,
         create_constraint=True,
         length=32,

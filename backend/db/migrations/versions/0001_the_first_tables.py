@@ -101,6 +101,7 @@ def upgrade() -> None:
     sa.Column('sent_at_ms', sa.BigInteger(), nullable=True),
     sa.Column('result', sa.String(length=48), nullable=True),
     sa.Column('ended_at_ms', sa.BigInteger(), nullable=True),
+    sa.CheckConstraint("kind IN ('charge_start','charge_stop','locate','report','reboot','update')", name='ck_command_kind'),
     sa.CheckConstraint("status IN ('created','sent','done','failed','rejected','expired','unknown')", name='ck_command_status'),
     sa.PrimaryKeyConstraint('id')
     )
@@ -370,9 +371,9 @@ def upgrade() -> None:
     sa.Column('id', sa.String(length=26), nullable=False),
     sa.Column('bank_id', sa.String(length=32), nullable=False),
     sa.Column('rental_id', sa.String(length=26), nullable=True),
-    sa.Column('giver', sa.Enum('merchant', 'staff', 'renter', 'lost', 'sold', name='holder', native_enum=False, create_constraint=True, length=32), nullable=False),
+    sa.Column('giver', sa.Enum('merchant', 'staff', 'renter', 'lost', 'sold', name='giver', native_enum=False, create_constraint=True, length=32), nullable=False),
     sa.Column('giver_id', sa.String(length=26), nullable=True),
-    sa.Column('taker', sa.Enum('merchant', 'staff', 'renter', 'lost', 'sold', name='holder', native_enum=False, create_constraint=True, length=32), nullable=False),
+    sa.Column('taker', sa.Enum('merchant', 'staff', 'renter', 'lost', 'sold', name='taker', native_enum=False, create_constraint=True, length=32), nullable=False),
     sa.Column('taker_id', sa.String(length=26), nullable=True),
     sa.Column('proof', sa.Enum('scan', 'code', 'reason', name='proof', native_enum=False, create_constraint=True, length=32), nullable=False),
     sa.Column('reason', sa.String(length=200), nullable=False),
