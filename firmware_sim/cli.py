@@ -18,7 +18,7 @@ import structlog
 import typer
 from pydantic import TypeAdapter, ValidationError
 
-from firmware_sim.flashfile import FlashDir, FlashUnreadable
+from firmware_sim.flashfile import FlashDir, FlashProblem
 from firmware_sim.fleet import BankSpec, Fleet, FleetProblem
 from firmware_sim.process import PortTaken, serve
 from firmware_sim.settings import SimSettings
@@ -74,7 +74,7 @@ def main() -> None:
     """Run the command line; what a person can mend is one sentence and exit code 1."""
     try:
         app()
-    except (FleetProblem, FlashUnreadable, PortTaken) as error:
+    except (FleetProblem, FlashProblem, PortTaken) as error:
         _fail(str(error))
 
 

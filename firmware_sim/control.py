@@ -20,7 +20,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from firmware_sim import bank as firmware
 from firmware_sim import battery as cells
 from firmware_sim.anatomy import Act
-from firmware_sim.flashfile import FlashUnreadable
+from firmware_sim.flashfile import FlashProblem
 from firmware_sim.fleet import BankSpec, Fleet, FleetProblem
 from firmware_sim.link import Link, LinkState
 from firmware_sim.senses import state
@@ -110,6 +110,7 @@ def create_control(fleet: Fleet) -> FastAPI:
     )
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=[LOOPBACK, "localhost"])
     app.add_exception_handler(RequestValidationError, _say_what_is_wrong)
+    app.add_exception_handler(FlashProblem, _say_flash_problem)
     app.state.fleet = fleet
     app.include_router(router)
     return app
@@ -120,6 +121,10 @@ async def _say_what_is_wrong(_: Request, error: Exception) -> JSONResponse:
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"][1:]) or "the body"
     return JSONResponse({"detail": f"{where}: {first['msg']}"}, status_code=422)
+
+
+async def _say_flash_problem(_: Request, error: Exception) -> JSONResponse:
+    return JSONResponse({"detail": str(error)}, status_code=507)
 
 
 async def _fleet(request: Request) -> Fleet:
@@ -154,7 +159,7 @@ async def add_bank(spec: BankSpec, fleet: TheFleet) -> BankView:
     """Make a bank, and let it live."""
     try:
         return view(fleet.add(spec))
-    except (FleetProblem, FlashUnreadable) as error:
+    except FleetProblem as error:
         raise HTTPException(409, str(error)) from error
 
 

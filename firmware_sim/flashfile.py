@@ -14,7 +14,7 @@ from firmware_sim.anatomy import Bank, Flash, World
 from gateway.protocol import BankId
 
 
-class FlashUnreadable(Exception):  # noqa: N818 - named as what it is
+class FlashProblem(Exception):  # noqa: N818 - named as what it is
     """A flash file that can't be used; its text says what to do."""
 
 
@@ -36,23 +36,23 @@ class FlashDir:
         """Make the directory, where it is not there.
 
         Raises:
-            FlashUnreadable: it can't be made, or not be written to.
+            FlashProblem: it can't be made, or not be written to.
         """
         self._path = path
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             msg = f"the flash directory {path} can't be made: {error.strerror}"
-            raise FlashUnreadable(msg) from error
+            raise FlashProblem(msg) from error
         if not os.access(path, os.W_OK):
             msg = f"the flash directory {path} can't be written to; give another with --flash-dir"
-            raise FlashUnreadable(msg)
+            raise FlashProblem(msg)
 
     def load(self, bank_id: BankId) -> Kept | None:
         """What was kept of a bank, or None when it is new.
 
         Raises:
-            FlashUnreadable: the file is not what :meth:`save` writes.
+            FlashProblem: the file is not what :meth:`save` writes.
         """
         path = self._file(bank_id)
         try:
@@ -61,14 +61,22 @@ class FlashDir:
             return None
         except (OSError, ValidationError) as error:
             msg = f"the flash file {path} can't be read; delete it to begin with boot 1"
-            raise FlashUnreadable(msg) from error
+            raise FlashProblem(msg) from error
 
     def save(self, bank_id: BankId, bank: Bank) -> None:
-        """Keep a bank's flash; the old file or the new one is there at any moment."""
+        """Keep a bank's flash; the old file or the new one is there at any moment.
+
+        Raises:
+            FlashProblem: the disk is full, or the directory is gone.
+        """
         path = self._file(bank_id)
         partial = path.with_suffix(".partial")
-        partial.write_bytes(_KEPT.dump_json(Kept(flash=bank.flash, world=bank.world)))
-        partial.replace(path)
+        try:
+            partial.write_bytes(_KEPT.dump_json(Kept(flash=bank.flash, world=bank.world)))
+            partial.replace(path)
+        except OSError as error:
+            msg = f"the flash file {path} can't be written: {error.strerror}"
+            raise FlashProblem(msg) from error
 
     def _file(self, bank_id: BankId) -> Path:
         return self._path / f"{bank_id}.json"

@@ -12,8 +12,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 
 from firmware_sim import bank as firmware
 from firmware_sim.anatomy import MODELS, Bank
+from firmware_sim.connection import Address, Identity
 from firmware_sim.flashfile import FlashDir
-from firmware_sim.link import Address, Link
+from firmware_sim.link import Link
 from firmware_sim.settings import SimSettings
 from gateway.protocol import BankId, Config, is_bank_id
 
@@ -90,7 +91,7 @@ class Fleet:
 
         Raises:
             FleetProblem: the id is taken, the fleet is full, or the certificates can't be read.
-            FlashUnreadable: its flash file can't be used.
+            FlashProblem: its flash file can't be used.
         """
         bank_id = BankId(spec.bank_id)
         if bank_id in self._links:
@@ -101,8 +102,7 @@ class Fleet:
             raise FleetProblem(msg)
         link = Link(
             self._power_up(spec),
-            bank_id=bank_id,
-            secret=spec.secret.get_secret_value(),
+            identity=Identity(bank_id=bank_id, secret=spec.secret.get_secret_value()),
             address=Address(
                 host=spec.host, port=spec.port, tls=_tls(spec.ca_file) if spec.tls else None
             ),
@@ -116,20 +116,30 @@ class Fleet:
         return link
 
     async def run(self) -> None:
-        """Let every bank live, and those that join later, until cancelled."""
-        async with asyncio.TaskGroup() as tasks:
-            self._tasks = tasks
-            for link in self._links.values():
-                tasks.create_task(link.run(), name=link.bank_id)
-            await asyncio.Event().wait()
+        """Let every bank live, and those that join later, until cancelled.
+
+        Raises:
+            FlashProblem: a flash file can't be written; all banks stop.
+        """
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                self._tasks = tasks
+                for link in self._links.values():
+                    tasks.create_task(link.run(), name=link.bank_id)
+                await asyncio.Event().wait()
+        except ExceptionGroup as group:
+            raise group.exceptions[0] from group
 
     def _power_up(self, spec: BankSpec) -> Bank:
-        model = MODELS[spec.model]
-        kept = self._flash.load(BankId(spec.bank_id)) if self._flash else None
-        if kept is not None:
-            return firmware.power_up(kept.flash, model=model, world=kept.world)
-        factory = Config(version=0, report_s=spec.report_s)
-        return firmware.new_bank(model, battery_pct=spec.battery, config=factory)
+        bank_id, model = BankId(spec.bank_id), MODELS[spec.model]
+        kept = self._flash.load(bank_id) if self._flash else None
+        if kept is None:
+            factory = Config(version=0, report_s=spec.report_s)
+            bank = firmware.new_bank(model, battery_pct=spec.battery, config=factory)
+        else:
+            bank = firmware.power_up(kept.flash, model=model, world=kept.world)
+        self._save(bank_id, bank)
+        return bank
 
     def _save(self, bank_id: BankId, bank: Bank) -> None:
         if self._flash is not None:

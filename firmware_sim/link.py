@@ -1,81 +1,32 @@
-"""One bank on the air: real MQTT 3.1.1, driven by one asyncio loop for any number of banks.
+"""One bank, alive: time and messages are brought to it, and what it says is carried away.
 
-paho does the protocol and asyncio the waiting (paho's external loop): no thread per bank. Only
-the opening of a connection, which paho does blocking, borrows a thread of the loop's own pool;
-that also bounds how many banks connect at one time.
-
-Each connection is a new paho client, so nothing that an old one had queued is sent late: a bank
-says what is so now. The old one's socket is closed without a farewell, as a bank that has left
-the network or lost its power would, and so the broker publishes its will.
-
-The bank itself is a value (:mod:`firmware_sim.bank`); this file brings it time and messages, and
-carries what it says. Everything here runs on the loop's thread.
+The bank is a value (:mod:`firmware_sim.bank`). This is its one owner: everything that happens to
+it, be it time, a message or a hand, goes through here, on the loop's thread, and first brings it
+to the present moment. It connects, and connects again for ever, with growing, random pauses.
 """
 
 import asyncio
-import ssl
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 from enum import StrEnum
 from random import Random
-from typing import Any, Final
+from typing import Final
 
 import structlog
-from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage, MQTTv311
-from paho.mqtt.enums import CallbackAPIVersion
-from paho.mqtt.properties import Properties
-from paho.mqtt.reasoncodes import ReasonCode
 
 from firmware_sim import bank as firmware
 from firmware_sim.anatomy import Bank
+from firmware_sim.connection import Address, BrokerAway, Connection, CredentialRefused, Identity
 from firmware_sim.settings import SimSettings
-from gateway.protocol import (
-    RETAINED,
-    TO_BANK,
-    BankId,
-    Birth,
-    Channel,
-    CommandId,
-    ProtocolError,
-    Result,
-    State,
-    Will,
-    encode,
-    parse_topic,
-    topic,
-)
+from gateway.protocol import Birth, Channel, CommandId, Result, State
 
 CHANNEL: Final[dict[type[firmware.Message], Channel]] = {
     Birth: Channel.STATUS,
     State: Channel.STATE,
     Result: Channel.RESULT,
 }
-_REFUSED_CREDENTIAL: Final = frozenset({"Bad user name or password", "Not authorized"})
-
-MAX_QUEUED: Final = 100
-"""Messages that wait for a broker that stalls; at the bound new ones are lost, and the next state
-heals."""
 
 log = structlog.get_logger()
-
-
-class BrokerAway(Exception):  # noqa: N818 - it names a state of the world
-    """The broker can't be reached, or took its time; worth another try."""
-
-
-class CredentialRefused(Exception):  # noqa: N818 - named as what it is
-    """The broker does not know this id with this secret."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Address:
-    """Where the broker listens."""
-
-    host: str
-    port: int
-    tls: ssl.SSLContext | None = None
-    """None is plain TCP."""
 
 
 class LinkState(StrEnum):
@@ -98,36 +49,33 @@ class Link:
         self,
         bank: Bank,
         *,
-        bank_id: BankId,
-        secret: str,
+        identity: Identity,
         address: Address,
         settings: SimSettings,
         jitter: Random,
         save: Callable[[Bank], None],
     ) -> None:
         self.bank = bank
-        self.bank_id = bank_id
+        self.bank_id = identity.bank_id
         self.state = LinkState.CONNECTING
-        self._secret = secret
+        self._identity = identity
         self._address = address
         self._settings = settings
         self._jitter = jitter
         self._save = save
-        self._client: Client | None = None
+        self._connection: Connection | None = None
         self._unacknowledged: dict[int, CommandId] = {}
-        self._answered: asyncio.Future[None] | None = None
-        self._over = asyncio.Event()
         self._hurry = asyncio.Event()
         self._may_connect = asyncio.Event()
         self._is_dropped = False
+        self._trouble = ""
         self._timer: asyncio.TimerHandle | None = None
         self._back_timer: asyncio.TimerHandle | None = None
         self._ticked_at_s: float | None = None
-        self._log = log.bind(bank=bank_id)
+        self._log = log.bind(bank=identity.bank_id)
 
     async def run(self) -> None:
         """Live until cancelled: then the power is gone, without a farewell."""
-        self._save(self.bank)
         self._log.info("powered up", boot=self.bank.flash.boot)
         self._judge_air()
         self.catch_up()
@@ -198,8 +146,8 @@ class Link:
 
     def _on_timer(self) -> None:
         self._let_time_pass()
-        if self._client is not None:
-            self._client.loop_misc()  # keepalive
+        if self._connection is not None:
+            self._connection.keep_alive()
         self._set_timer()
 
     # -- the bank moves, and speaks ---------------------------------------------------------
@@ -220,15 +168,13 @@ class Link:
         self._judge_air()
 
     def _say(self, messages: Iterable[firmware.Message]) -> None:
-        if self._client is None:
+        if self._connection is None:
             return
         for message in messages:
             channel = CHANNEL[type(message)]
-            sent = self._client.publish(
-                topic(self.bank_id, channel), encode(message), qos=1, retain=channel in RETAINED
-            )
+            number = self._connection.say(channel, message)
             if isinstance(message, Result):
-                self._unacknowledged[sent.mid] = CommandId(message.command)
+                self._unacknowledged[number] = CommandId(message.command)
             self._log.info(f"says {channel}", **_told(message))
 
     def _judge_air(self) -> None:
@@ -260,9 +206,11 @@ class Link:
             await self._pause(failures)
 
     def _note(self, state: LinkState, text: str) -> None:
+        """Say what is wrong, aloud only when it is new."""
         if self._may_connect.is_set():
             self.state = state
-            self._log.warning(text)
+            (self._log.info if text == self._trouble else self._log.warning)(text)
+            self._trouble = text
 
     async def _pause(self, failures: int) -> None:
         """Wait, at random up to a bound that doubles, so that a fleet does not come as one."""
@@ -274,153 +222,44 @@ class Link:
 
     async def _session(self) -> None:
         """One connection, from its attempt to its end."""
-        self._over.clear()
         self._unacknowledged.clear()
-        self._answered = asyncio.get_running_loop().create_future()
         self.bank, will = firmware.connecting(self.bank)
-        client = self._new_client(will)
-        await self._open(client)
-        if self.bank.flash.boot != will.boot or not self._may_connect.is_set():
-            _sever(client)  # it rebooted, or was dropped, while it was connecting
-            return
-        self._client = client
-        self._attend(client)
+        connection = Connection(
+            self._identity,
+            self._address,
+            self._settings,
+            will=will,
+            hears=self._hear,
+            acknowledged=self._acknowledge,
+        )
+        self._connection = connection
         try:
-            async with asyncio.timeout(self._settings.connect_timeout_s):
-                await self._answered
-            await self._over.wait()
-        except TimeoutError as error:
-            msg = f"the broker at {self._where} took the connection and then said nothing"
-            raise BrokerAway(msg) from error
+            if await connection.open():
+                self.state, self._trouble = LinkState.CONNECTED, ""
+                self._log.info("connected", conn=will.conn)
+                self.touch(firmware.connected)
+                await connection.end()
         finally:
             self._hang_up()
 
-    @property
-    def _where(self) -> str:
-        return f"{self._address.host}:{self._address.port}"
+    def _hear(self, channel: Channel, payload: bytes) -> None:
+        self._log.info(f"hears {channel}", payload=payload[:200].decode(errors="replace"))
+        self.touch(lambda bank: firmware.hear(bank, channel, payload))
 
-    def _new_client(self, will: Will) -> Client:
-        client = Client(
-            CallbackAPIVersion.VERSION2,
-            client_id=self.bank_id,
-            clean_session=True,
-            protocol=MQTTv311,
-            reconnect_on_failure=False,
-        )
-        client.connect_timeout = self._settings.connect_timeout_s
-        client.max_queued_messages_set(MAX_QUEUED)
-        client.username_pw_set(self.bank_id, self._secret)
-        client.will_set(topic(self.bank_id, Channel.STATUS), encode(will), qos=1, retain=True)
-        if self._address.tls is not None:
-            client.tls_set_context(self._address.tls)
-        client.on_connect = self._on_connect
-        client.on_message = self._on_message
-        client.on_publish = self._on_publish
-        client.on_disconnect = self._on_disconnect
-        return client
-
-    async def _open(self, client: Client) -> None:
-        address, keepalive_s = self._address, self._settings.keepalive_s
-        try:
-            await asyncio.to_thread(client.connect, address.host, address.port, keepalive_s)
-        except OSError as error:
-            msg = f"the broker at {self._where} can't be reached: {error.strerror or error}"
-            raise BrokerAway(msg) from error
-
-    def _attend(self, client: Client) -> None:
-        """Let the loop watch the client's socket."""
-        loop, sock = asyncio.get_running_loop(), client.socket()
-        if sock is None:  # the broker closed it at once
-            self._over.set()
-            return
-
-        def write_soon(*_: object) -> None:
-            loop.add_writer(sock, client.loop_write)
-
-        def write_no_more(*_: object) -> None:
-            loop.remove_writer(sock)
-
-        def closing(*_: object) -> None:
-            loop.remove_reader(sock)
-            loop.remove_writer(sock)
-
-        client.on_socket_register_write = write_soon
-        client.on_socket_unregister_write = write_no_more
-        client.on_socket_close = closing
-        loop.add_reader(sock, _read_all, client)
-        if client.want_write():
-            write_soon()
+    def _acknowledge(self, number: int) -> None:
+        command = self._unacknowledged.pop(number, None)
+        if command is not None:
+            self.bank = firmware.acknowledged(self.bank, command)
 
     def _hang_up(self) -> None:
         """End the connection without a farewell."""
-        client, self._client = self._client, None
-        if client is not None:
-            _sever(client)
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.sever()
         self.bank = firmware.disconnected(self.bank)
         if self.state is LinkState.CONNECTED:
             self.state = LinkState.CONNECTING
             self._log.info("connection ended")
-        if self._answered is not None and not self._answered.done():
-            self._answered.set_result(None)
-        self._over.set()
-
-    # -- what paho tells ----------------------------------------------------------------
-
-    def _on_connect(
-        self, client: Client, _: Any, __: ConnectFlags, code: ReasonCode, ___: Properties | None
-    ) -> None:
-        if client is not self._client or self._answered is None or self._answered.done():
-            return
-        if code.is_failure:
-            self._answered.set_exception(self._refusal(code))
-            return
-        self._let_time_pass()
-        if client is not self._client:
-            return  # it rebooted in that time
-        self._answered.set_result(None)
-        self.state = LinkState.CONNECTED
-        self._log.info("connected", conn=self.bank.ram.conn)
-        client.subscribe([(topic(self.bank_id, channel), 1) for channel in TO_BANK])
-        self._become(firmware.connected(self.bank))
-        self._set_timer()
-
-    def _refusal(self, code: ReasonCode) -> Exception:
-        if code.getName() in _REFUSED_CREDENTIAL:
-            return CredentialRefused(
-                f"the broker at {self._where} refused the credential of bank {self.bank_id} "
-                f"({code.getName().lower()}): is it registered, and is this its newest secret?"
-            )
-        return BrokerAway(f"the broker at {self._where} refused: {code.getName().lower()}")
-
-    def _on_message(self, client: Client, _: Any, message: MQTTMessage) -> None:
-        if client is not self._client:
-            return
-        try:
-            bank_id, channel = parse_topic(message.topic)
-        except ProtocolError:
-            return
-        payload = bytes(message.payload)
-        if bank_id == self.bank_id:
-            self._log.info(f"hears {channel}", payload=payload[:200].decode(errors="replace"))
-            self.touch(lambda bank: firmware.hear(bank, channel, payload))
-
-    def _on_publish(
-        self, client: Client, _: Any, mid: int, __: ReasonCode, ___: Properties
-    ) -> None:
-        command = self._unacknowledged.pop(mid, None)
-        if client is self._client and command is not None:
-            self.bank = firmware.acknowledged(self.bank, command)
-
-    def _on_disconnect(
-        self, client: Client, _: Any, __: DisconnectFlags, ___: ReasonCode, ____: Properties | None
-    ) -> None:
-        if client is not self._client:
-            return
-        if self._answered is not None and not self._answered.done():
-            self._answered.set_exception(
-                BrokerAway(f"the broker at {self._where} closed the connection unanswered")
-            )
-        self._hang_up()
 
 
 def _told(message: firmware.Message) -> dict[str, object]:
@@ -429,26 +268,3 @@ def _told(message: firmware.Message) -> dict[str, object]:
         keys = {"seq", "battery", "lock", "output", "plugged", "sessions", "on_s", "faults"}
         return message.model_dump(mode="json", include=keys)
     return message.model_dump(mode="json", exclude_none=True, exclude={"up_ms", "online"})
-
-
-def _read_all(client: Client) -> None:
-    """Read what has come; TLS may hold more than the socket shows."""
-    client.loop_read()
-    sock = client.socket()
-    while isinstance(sock, ssl.SSLSocket) and sock.pending():
-        client.loop_read()
-        sock = client.socket()
-
-
-def _sever(client: Client) -> None:
-    """Close a client's socket without DISCONNECT, so that the broker publishes the will."""
-    sock = client.socket()
-    if sock is None:
-        return
-    if client.on_socket_close is not None:
-        client.on_socket_close(client, None, sock)
-    # This may run inside one of its callbacks: what it still wants to write goes nowhere.
-    client.on_socket_register_write = None
-    client.on_socket_unregister_write = None
-    client.on_socket_close = None
-    sock.close()

@@ -246,7 +246,7 @@ class Lines:
         self._lines: list[str] = []
         self._news = threading.Condition()
         self._is_over = False
-        self._thread = threading.Thread(target=self._read)
+        self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
 
     def _read(self) -> None:
@@ -282,6 +282,23 @@ def fleet() -> Iterator[Simulator]:
     assert simulator.ready()["banks"] == 0
     yield simulator
     assert simulator.end() == 0
+
+
+Start = Callable[..., Simulator]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Starts simulators of a test's own, and ends those that it left running."""
+    started: list[Simulator] = []
+
+    def start(*args: str, **more: str) -> Simulator:
+        started.append(Simulator(*args, **more))
+        return started[-1]
+
+    yield start
+    for simulator in started:
+        simulator.end()
 
 
 numbers = iter(BANKS)
@@ -344,6 +361,19 @@ def test_a_repeat_gets_the_first_result_and_no_second_act(
     observer.hears(Result, lambda r: r.seq >= 5)
     assert {(r.command, r.status) for r in observer.heard(Result)} == {("c1", Outcome.DONE)}
     assert [act["command"] for act in fleet.look(bank)["acts"]] == ["c1"]
+
+
+def test_a_result_that_the_broker_has_is_not_told_again(
+    fleet: Simulator, bank: str, observer: Observer
+) -> None:
+    observer.say(a_command(CommandKind.LOCATE, "c1"))
+    observer.hears(State, lambda s: s.last_command == "c1")
+    fleet.do(bank, "drop")
+    fleet.do(bank, "reconnect")
+    observer.hears(Birth, lambda b: b.conn > 1)
+    observer.say(a_command(CommandKind.LOCATE, "c2"))
+    observer.hears(Result, lambda r: r.command == "c2")
+    assert [r.command for r in observer.heard(Result)] == ["c1", "c2"]
 
 
 def test_a_late_command_and_one_for_another_boot_do_nothing(
@@ -538,14 +568,14 @@ Run = Callable[..., tuple[int, str, str]]
 
 
 def test_one_bank_runs_is_handled_and_boots_on(
-    broker: Broker, bank_id: str, observer: Observer, tmp_path: Path, run: Run
+    broker: Broker, bank_id: str, observer: Observer, tmp_path: Path, *, run: Run, start: Start
 ) -> None:
     port = free_port()
     args = (
         "bank", "--id", bank_id, "--broker", f"mqtt://127.0.0.1:{broker.port}",
         "--flash-dir", str(tmp_path), "--control-port", str(port), "--battery", "60",
     )  # fmt: skip
-    first = Simulator(*args, LENDWATT_SIM_SECRET=SECRET)
+    first = start(*args, LENDWATT_SIM_SECRET=SECRET)
     assert observer.hears(State).battery == 60
     first.out.wait_for("connected")
     _, handled, _ = run("handle", bank_id, "jam", "--control", f"http://127.0.0.1:{port}")
@@ -555,23 +585,22 @@ def test_one_bank_runs_is_handled_and_boots_on(
 
     secret = tmp_path / "secret"
     secret.write_text(f"{SECRET}\n")
-    second = Simulator(*args, "--secret-file", str(secret))
+    second = start(*args, "--secret-file", str(secret))
     state = observer.hears(State, lambda s: s.boot == 2)
     assert (state.lock, state.battery) == (Lock.JAMMED, 60)
     assert second.end() == 0
 
 
 def test_a_fleet_starts_from_a_file_and_ends_on_sigint(
-    broker: Broker, bank_id: str, tmp_path: Path
+    broker: Broker, bank_id: str, tmp_path: Path, start: Start
 ) -> None:
     banks = tmp_path / "banks.json"
     banks.write_text(json.dumps([{"bank_id": bank_id, "secret": SECRET, "port": broker.port}]))
-    fleet = Simulator("fleet", "--banks", str(banks), "--control-port", "0")
+    fleet = start("fleet", "--banks", str(banks), "--control-port", "0")
     assert fleet.ready()["banks"] == 1
     until(lambda: fleet.look(bank_id)["link"] == "connected")
     fleet.process.send_signal(signal.SIGINT)
     assert fleet.process.wait(WAIT_S) == 0
-    assert fleet.end() == 0
     assert fleet.err.wait_for_end() == ""
 
 
@@ -616,12 +645,12 @@ def test_a_taken_control_port_is_one_sentence(run: Run) -> None:
     [
         (("bank", "--id", "x", "--secret", "s"), "4 to 32 of A-Z"),
         (("bank", "--id", "SIM-0000"), "needs its secret"),
-        (("bank", "--id", "SIM-0000", "--secret-file", "/nowhere"), "No such file"),
+        (("bank", "--id", "SIM-0000", "--secret-file", "no/such"), "No such file"),
         (("bank", "--id", "SIM-0000", "--secret", "s", "--broker", "http://x"), "mqtt://HOST:PORT"),
-        (("bank", "--id", "SIM-0000", "--secret", "s", "--broker", "mqtts://x", "--ca-file", "/no"),
-         "there is no certificate file /no"),
+        (("bank", "--id", "SIM-0000", "--secret", "s", "--broker", "mqtts://x", "--ca-file", "no"),
+         "there is no certificate file no"),
         (("bank", "--id", "SIM-0000", "--secret", "s", "--flash-dir", "/proc/no"), "can't be made"),
-        (("fleet", "--banks", "/nowhere"), "the list of banks can't be read"),
+        (("fleet", "--banks", "no/such"), "the list of banks can't be read"),
         (("handle", "SIM-0000", "plug", "much"), "plug takes a number (load_mw)"),
         (("handle", "SIM-0000", "jam", "5"), "jam takes no value"),
         (("handle", "SIM-0000", "jam", "--control", "http://127.0.0.1:9"), "no simulator answers"),
@@ -642,6 +671,21 @@ def test_a_spoiled_flash_file_is_one_sentence(run: Run, tmp_path: Path) -> None:
     code, _, said = run("bank", "--id", "SIM-0000", "--secret", "s", "--flash-dir", str(tmp_path))
     assert code == 1
     assert "delete it to begin with boot 1" in said
+
+
+def test_a_flash_that_goes_away_ends_the_simulator_with_one_sentence(
+    broker: Broker, bank_id: str, tmp_path: Path, start: Start
+) -> None:
+    flash = tmp_path / "flash"
+    simulator = start(
+        *("bank", "--id", bank_id, "--broker", f"mqtt://127.0.0.1:{broker.port}"),
+        *("--flash-dir", str(flash), "--control-port", "0", "--report-s", "1"),
+        LENDWATT_SIM_SECRET=SECRET,
+    )
+    simulator.out.wait_for("connected")
+    flash.rename(tmp_path / "gone")
+    assert simulator.process.wait(WAIT_S) == 1
+    assert simulator.err.wait_for_end().startswith("lendwatt-sim: the flash file")
 
 
 def test_a_wrong_list_of_banks_does_not_show_its_secrets(run: Run, tmp_path: Path) -> None:

@@ -126,7 +126,7 @@ class BankMachine(RuleBasedStateMachine):
     @rule(
         kind=st.sampled_from(CommandKind),
         boots_ago=st.sampled_from([0, 0, 0, 1]),
-        for_ms=st.sampled_from([-1, 0, 10_000, 10**7]),
+        for_ms=st.sampled_from([-1, 0, 10_000, 10_000_000]),
         has_args=st.booleans(),
     )
     def command(self, *, kind: CommandKind, boots_ago: int, for_ms: int, has_args: bool) -> None:
@@ -139,6 +139,12 @@ class BankMachine(RuleBasedStateMachine):
         )
         self.given[command.id] = command
         self.take(firmware.hear(self.bank, Channel.COMMAND, encode(command)))
+
+    @rule(load_mw=st.sampled_from([0, 10_000]))
+    def rent(self, load_mw: int) -> None:
+        self.plug(load_mw)
+        self.command(kind=CommandKind.CHARGE_START, boots_ago=0, for_ms=10_000, has_args=False)
+        self.wait(3_000)
 
     @precondition(lambda self: self.given)
     @rule(data=st.data(), back=st.integers(1, 32))

@@ -151,6 +151,23 @@ def test_each_connection_of_a_boot_has_a_number_of_its_own() -> None:
     assert birth.conn == 3
 
 
+def test_since_times_stay_while_nothing_changes() -> None:
+    bench = Bench()
+    bench.start()
+    since = bench.state
+    bench.plug()
+    bench.wait(120_000)
+    now = bench.state
+    assert now.up_ms > since.up_ms
+    assert (now.lock_ms, now.output_ms) == (since.lock_ms, since.output_ms)
+
+
+def test_a_bank_that_connects_anew_says_nothing_before_it_is_connected() -> None:
+    bench = Bench()
+    bench.bank, _ = firmware.connecting(bench.bank)
+    assert bench.jam() == ()
+
+
 # -- feeding --------------------------------------------------------------------------
 
 
@@ -501,6 +518,19 @@ def test_a_loss_of_power_loses_at_most_ten_seconds_of_feeding() -> None:
     fed_ms = bench.bank.ram.counters.on_ms
     bench.lose_power()
     assert 0 < fed_ms - bench.bank.ram.counters.on_ms < 10_000
+
+
+def test_what_was_said_survives_a_loss_of_power() -> None:
+    bench = Bench()
+    bench.start()
+    bench.plug()
+    bench.wait(8_000)
+    bench.tell(CommandKind.REPORT)
+    said = bench.state
+    bench.lose_power()
+    bench.connect()
+    assert (said.on_s, bench.state.on_s) == (8, 8)
+    assert bench.state.energy_mwh == said.energy_mwh > 0
 
 
 def test_planned_reboots_lose_no_part_of_a_second() -> None:
