@@ -1,0 +1,1 @@
+"""Pages, for people in a browser: the same services and rules as the API, nothing around them."""
