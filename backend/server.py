@@ -56,8 +56,13 @@ def make_server(app: FastAPI, *, settings: Settings, hub: Hub) -> Server:
     return Server(config, hub=hub)
 
 
-def listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int, *, option: str = "--port") -> socket.socket:
     """Open the port to listen on; port 0 takes a free one.
+
+    Args:
+        host: an address of this machine.
+        port: the port.
+        option: where another one can be given, as the error says.
 
     Raises:
         StartError: it is taken, or not ours to take.
@@ -74,7 +79,7 @@ def listen(host: str, port: int) -> socket.socket:
         listening.close()
         msg = (
             f"Cannot listen on {host} port {port} ({wrong.strerror}): stop what uses it, or "
-            "choose another with --port or LENDWATT_PORT."
+            f"choose another with {option}."
         )
         raise StartError(msg) from wrong
     return listening

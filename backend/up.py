@@ -8,6 +8,7 @@ start it again: it goes on.
 
 import asyncio
 import base64
+import logging
 import secrets
 import signal
 import socket
@@ -50,6 +51,7 @@ SANDBOX: Final = "sandbox"
 READY_WITHIN_S: Final = 15.0
 STOP_WITHIN_S: Final = 15.0
 SWEEP_EVERY_S: Final = 5
+_LINK_LOG: Final = logging.getLogger("gateway.link")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,9 +122,11 @@ async def running(options: Options) -> AsyncIterator[Platform]:
         StartError: what is wrong and what to do, in one sentence.
     """
     async with AsyncExitStack() as stack:
-        listener = _listen(options.host, options.port, USUAL_PORT)
+        listener = _listen(options.host, options.port, USUAL_PORT, option="--port")
         stack.callback(listener.close)
-        provider_listener = _listen("127.0.0.1", options.provider_port, USUAL_PROVIDER_PORT)
+        provider_listener = _listen(
+            "127.0.0.1", options.provider_port, USUAL_PROVIDER_PORT, option="--provider-port"
+        )
         stack.callback(provider_listener.close)
         settings = _settings(options, _url(listener), _url(provider_listener))
         database = await asyncio.to_thread(_open, settings)
@@ -138,6 +142,8 @@ async def running(options: Options) -> AsyncIterator[Platform]:
         )
         provider = _provider_server(settings)
         backend = _backend_server(settings, platform, stack)
+        stack.callback(_LINK_LOG.setLevel, logging.NOTSET)
+        _LINK_LOG.setLevel(logging.ERROR)  # what goes wrong before it is ready, a StartError tells
         platform.tasks += [
             asyncio.create_task(platform.gateway.run(), name="gateway"),
             asyncio.create_task(provider.serve([provider_listener]), name="provider"),
@@ -145,16 +151,17 @@ async def running(options: Options) -> AsyncIterator[Platform]:
         ]
         stack.push_async_callback(_stop, platform, (backend, provider))
         await _until_ready(platform, (backend, provider))
+        _LINK_LOG.setLevel(logging.NOTSET)
         yield platform
 
 
 # -- the parts ----------------------------------------------------------------------------
 
 
-def _listen(host: str, port: int | None, usual: int) -> socket.socket:
+def _listen(host: str, port: int | None, usual: int, *, option: str) -> socket.socket:
     """The port that was asked for; else the usual one; else, if that is taken, a free one."""
     if port is not None:
-        return listen(host, port)
+        return listen(host, port, option=option)
     try:
         return listen(host, usual)
     except StartError:
@@ -348,7 +355,7 @@ async def _until_ready(platform: Platform, servers: Iterable[uvicorn.Server]) ->
         raise StartError(msg) from late
     problem = platform.gateway.link.problem
     if problem is not None:
-        msg = f"{problem}. Start that broker, or use --broker auto."
+        msg = f"{problem}; mend that, or have one started here with --broker auto."
         raise StartError(msg[0].upper() + msg[1:])
 
 

@@ -267,7 +267,8 @@ class Link:
                 self._client.connect, address.host, address.port, self._settings.keepalive_s
             )
         except (OSError, ValueError) as error:
-            msg = f"can't reach the broker at {address}: {error}"
+            why = getattr(error, "strerror", None) or error
+            msg = f"can't reach the broker at {address} ({why})"
             raise BrokerAway(msg) from error
         self._connection += 1
         self._arrived = [message._replace(mid=0) for message in self._arrived]
@@ -294,7 +295,7 @@ class Link:
                     await self._changed.wait()
                     self._changed.clear()
         except TimeoutError:
-            return "the broker did not confirm the subscriptions in time"
+            return f"the broker at {self._address} did not confirm the subscriptions in time"
         return await self._closed
 
     async def _tick(self) -> None:
@@ -347,7 +348,7 @@ class Link:
         _properties: Properties | None,
     ) -> None:  # fmt: skip
         if code.is_failure:
-            self._lost(f"the broker refused us: {code}; check the gateway's user and password")
+            self._lost(f"the broker at {self._address} did not let the gateway in ({code})")
             return
         share = f"$share/{self._settings.shared_group}/" if self._settings.shared_group else ""
         filters = [(share + every_bank(channel), 1) for channel in FROM_BANK]

@@ -91,7 +91,7 @@ def test_a_taken_port_is_said_in_a_sentence() -> None:
         with pytest.raises(StartError, match=f"127.0.0.1 port {port}") as refused:
             server.listen("127.0.0.1", port)
 
-    assert "LENDWATT_PORT" in str(refused.value)
+    assert "--port" in str(refused.value)
 
 
 def test_a_client_that_stops_reading_is_cut_off_by_the_kernel() -> None:
