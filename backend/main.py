@@ -30,6 +30,7 @@ from backend.principal import Standing
 from backend.senders import ConsoleSender
 from backend.services.signin import CodeSender, Tokens
 from backend.settings import Settings, token_secret
+from backend.web import pages
 
 API = "/api/v1"
 ROUTERS: tuple[APIRouter, ...] = (
@@ -96,6 +97,7 @@ def create_app(parts: Parts, *, routers: tuple[APIRouter, ...] = ROUTERS) -> Fas
     app.include_router(health.router)
     for router in routers:
         app.include_router(router, prefix=API)
+    pages.install(app)
     return app
 
 

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from backend.db import money, outbox, rentals
+from backend.db import idempotency, money, notifications, outbox, people, rentals
 from backend.db.engine import Database
 from backend.db.tables.money import Ask, OutboxRow, PaymentRow, PaymentState, Purpose
 from backend.domain.rental import RentalState
@@ -23,6 +23,7 @@ from backend.payments.port import (
     ProviderPayment,
 )
 from backend.services import payments
+from backend.settings import Settings
 
 _log = structlog.get_logger(__name__)
 
@@ -218,3 +219,15 @@ def start_waiting(database: Database, *, now: datetime, limit: int = 100) -> int
             if rental.state is RentalState.STARTING:
                 started += payments.command_start(session, rental, now=now)
         return started
+
+
+# -- forgetting ---------------------------------------------------------------------------
+
+
+def forget(database: Database, settings: Settings, *, now: datetime) -> None:
+    """Drop what is past keeping: codes, ended sign-ins, answers kept for repeats, old news."""
+    with database.writing() as session:
+        people.prune(session, before=now - timedelta(days=1))
+        idempotency.prune(session, before=now - timedelta(seconds=settings.idempotency_keep_s))
+        kept = timedelta(seconds=settings.notifications_keep_s)
+        notifications.prune(session, before=now - kept)

@@ -51,6 +51,7 @@ SANDBOX: Final = "sandbox"
 READY_WITHIN_S: Final = 15.0
 STOP_WITHIN_S: Final = 15.0
 SWEEP_EVERY_S: Final = 5
+FORGET_EVERY_S: Final = 600
 _LINK_LOG: Final = logging.getLogger("gateway.link")
 
 
@@ -290,7 +291,7 @@ def _backend_server(settings: Settings, platform: Platform, stack: AsyncExitStac
     for worker in (follower, sender):
         worker.start()
         stack.callback(worker.stop, STOP_WITHIN_S)
-    stack.callback(_sweep(database, providers, clock, limits).shutdown)
+    stack.callback(_sweep(database, providers, clock, limits, settings).shutdown)
     parts = make_parts(
         settings,
         database=database,
@@ -312,22 +313,22 @@ def _sweep(
     providers: sweeps.Providers,
     clock: SystemClock,
     limits: OutboxLimits,
+    settings: Settings,
 ) -> BackgroundScheduler:
     """Start the periodic jobs: only a clock, since what is due stands in the database."""
     scheduler = BackgroundScheduler(
         job_defaults={"max_instances": 1, "coalesce": True, "misfire_grace_time": None},
         timezone=UTC,
     )
-    scheduler.add_job(
-        lambda: sweeps.ask_in_doubt(database, providers, limits=limits, now=clock.now()),
-        "interval",
-        seconds=SWEEP_EVERY_S,
-    )
-    scheduler.add_job(
-        lambda: sweeps.start_waiting(database, now=clock.now()),
-        "interval",
-        seconds=SWEEP_EVERY_S,
-    )
+    for job, every_s in (
+        (
+            lambda: sweeps.ask_in_doubt(database, providers, limits=limits, now=clock.now()),
+            SWEEP_EVERY_S,
+        ),
+        (lambda: sweeps.start_waiting(database, now=clock.now()), SWEEP_EVERY_S),
+        (lambda: sweeps.forget(database, settings, now=clock.now()), FORGET_EVERY_S),
+    ):
+        scheduler.add_job(job, "interval", seconds=every_s)
     scheduler.start()
     return scheduler
 

@@ -3,12 +3,15 @@
 import asyncio
 import signal
 import sys
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 import uvicorn
 
-from gateway.broker import start_broker
+from gateway.broker import RunningBroker, start_broker
 from gateway.database import open_database
 from gateway.errors import StartError
 from gateway.health import health_app
@@ -25,6 +28,7 @@ def _root() -> None:
 
 @app.command()
 def run(
+    *,
     database: Annotated[
         str | None, typer.Option(help="URL of the migrated database, the backend's own.")
     ] = None,
@@ -32,9 +36,19 @@ def run(
         str | None,
         typer.Option(help="auto, embedded, mosquitto, or mqtt[s]://user:password@host:port."),
     ] = None,
+    host: Annotated[
+        str, typer.Option(help="Address for the banks, when we start the broker.")
+    ] = "127.0.0.1",
     bank_port: Annotated[
         int, typer.Option(help="Port for the banks, when we start the broker; 0: a free one.")
     ] = 1883,
+    allow_remote: Annotated[
+        bool, typer.Option("--allow-remote", help="Banks may connect from elsewhere, unencrypted.")
+    ] = False,
+    passwords: Annotated[
+        Path | None,
+        typer.Option(help="The password file of a Mosquitto of yours, to keep in step."),
+    ] = None,
     health_port: Annotated[
         int | None, typer.Option(help="Serve /healthz, /readyz and /metrics on this port.")
     ] = None,
@@ -42,12 +56,21 @@ def run(
     """Run until told to stop. Settings: the environment, ``LENDWATT_GATEWAY_*``."""
     given: dict[str, Any] = {"database_url": database, "broker": broker}
     settings = GatewaySettings(**{key: value for key, value in given.items() if value is not None})
-    asyncio.run(_run(settings, bank_port=bank_port, health_port=health_port))
+    broker_at = partial(
+        start_broker, settings.broker, host=host, port=bank_port, allow_remote=allow_remote,
+        passwords=passwords,
+    )  # fmt: skip
+    asyncio.run(_run(settings, broker_at, health_port=health_port))
 
 
-async def _run(settings: GatewaySettings, *, bank_port: int, health_port: int | None) -> None:
+async def _run(
+    settings: GatewaySettings,
+    broker_at: Callable[..., Awaitable[RunningBroker]],
+    *,
+    health_port: int | None,
+) -> None:
     engine = open_database(settings.database_url)
-    async with await start_broker(settings.broker, engine=engine, port=bank_port) as broker:
+    async with await broker_at(engine=engine) as broker:
         gateway = Gateway(engine, broker.gateway_url, settings)
         typer.echo(f"banks connect to mqtt://{broker.bank_host}:{broker.bank_port}", err=True)
         work = asyncio.create_task(gateway.run())
