@@ -1,5 +1,6 @@
 """Health, figures, the port, and the moment at which an answer is true."""
 
+import asyncio
 import socket
 import sqlite3
 from typing import Any
@@ -102,6 +103,21 @@ def test_a_client_that_stops_reading_is_cut_off_by_the_kernel() -> None:
     ):
         stuck_ms = accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
     assert stuck_ms == server.STUCK_MS
+
+
+async def test_an_answer_does_not_wait_for_the_clients_acknowledgement() -> None:
+    """Nagle's algorithm would hold the second half of an answer back for 40 ms."""
+    taken: asyncio.Future[socket.socket] = asyncio.get_running_loop().create_future()
+
+    def take(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        taken.set_result(writer.get_extra_info("socket"))
+
+    async with await asyncio.start_server(take, sock=server.listen("127.0.0.1", 0)) as serving_:
+        address = serving_.sockets[0].getsockname()
+        _, writer = await asyncio.open_connection(*address)
+        assert (await taken).getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        writer.close()
+        await writer.wait_closed()
 
 
 def test_openapi_tells_of_problems_tokens_and_keys(app: FastAPI) -> None:
