@@ -107,15 +107,16 @@ def test_a_client_that_stops_reading_is_cut_off_by_the_kernel() -> None:
 
 async def test_an_answer_does_not_wait_for_the_clients_acknowledgement() -> None:
     """Nagle's algorithm would hold the second half of an answer back for 40 ms."""
-    taken: asyncio.Future[socket.socket] = asyncio.get_running_loop().create_future()
+    told: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
-    def take(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        taken.set_result(writer.get_extra_info("socket"))
+    def tell(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        taken: socket.socket = writer.get_extra_info("socket")
+        told.set_result(taken.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        writer.close()
 
-    async with await asyncio.start_server(take, sock=server.listen("127.0.0.1", 0)) as serving_:
-        address = serving_.sockets[0].getsockname()
-        _, writer = await asyncio.open_connection(*address)
-        assert (await taken).getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    async with await asyncio.start_server(tell, sock=server.listen("127.0.0.1", 0)) as listening:
+        _, writer = await asyncio.open_connection(*listening.sockets[0].getsockname())
+        assert await told
         writer.close()
         await writer.wait_closed()
 
