@@ -2,13 +2,21 @@
 
 import logging
 import sys
+from typing import TextIO
 
 import structlog
 
 
-def set_up(*, is_verbose: bool = False) -> None:
-    """Send this process's logs, ours and the libraries', to stderr in one shape."""
-    level = logging.DEBUG if is_verbose else logging.INFO
+def set_up(*, is_verbose: bool = False, is_calm: bool = False, to: TextIO | None = None) -> None:
+    """Send this process's logs, ours and the libraries', to one place in one shape.
+
+    Args:
+        is_verbose: everything, for who looks for a fault.
+        is_calm: only what is wrong.
+        to: where to; stderr if not given.
+    """
+    level = logging.DEBUG if is_verbose else logging.WARNING if is_calm else logging.INFO
+    stream = to or sys.stderr
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -21,13 +29,13 @@ def set_up(*, is_verbose: bool = False) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(level),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                *_last(is_terminal=sys.stderr.isatty()),
+                *_last(is_terminal=stream.isatty()),
             ],
         )
     )

@@ -55,6 +55,10 @@ FORGET_EVERY_S: Final = 600
 _LINK_LOG: Final = logging.getLogger("gateway.link")
 
 
+DEMO_CAPS: Final = {"signin_sends_per_phone_max": 1_000, "signin_sends_per_address_max": 10_000}
+"""No code leaves the machine in a demo, so they need not be rationed."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
     """What a person may ask of ``lendwatt up``. No port: the usual one, or a free one."""
@@ -69,6 +73,8 @@ class Options:
     allow_remote: bool = False
     demo: bool = False
     """Sign-in codes are told in the answer; loopback only."""
+    operator_phones: frozenset[str] = frozenset()
+    """Operators, beside those of the settings."""
 
 
 USUAL_PORT: Final = 8000
@@ -183,10 +189,13 @@ def _settings(options: Options, url: str, provider_url: str) -> Settings:
             "public_url": given.public_url if "public_url" in given.model_fields_set else url,
             "provider_url": provider_url,
             "demo": options.demo or given.demo,
+            "operator_phones": given.operator_phones | options.operator_phones,
             "token_secret": given.token_secret
             or SecretStr(kept_secret(options.data_dir / "token-secret")),
         }
     )
+    if options.demo:
+        settings = settings.model_copy(update=DEMO_CAPS)
     return settings.model_copy(
         update={
             "token_secret": SecretStr(token_secret(settings)),
