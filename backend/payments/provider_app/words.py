@@ -1,5 +1,4 @@
 """Every sentence on the payer's page, in Chinese and in English."""
-# ruff: noqa: RUF001 - Chinese has its own commas
 
 from dataclasses import dataclass
 from enum import StrEnum
