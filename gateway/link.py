@@ -11,7 +11,8 @@ loop. What this adds:
   be deleted behind our back. So the gateway sends itself an echo, and connects anew when it
   does not hear it.
 - **Reconnect** with doubled delays and full jitter, bounded.
-- **Hold back.** With ``unacked_max`` messages in hand the socket is not read.
+- **Hold back.** With ``unacked_max`` messages in hand the socket is not read, and so the broker
+  is neither dead nor deaf meanwhile; nor is a connection made while half of that is in hand.
 - **Read in chunks.** Paho asks the kernel for one byte at a time, and calls back through three
   locks for each message; that is most of what a message costs. :class:`_ChunkedSocket` asks for
   64 KiB; a PUBLISH goes from there to the batch, the PUBACKs of a batch are one write, and every
@@ -28,7 +29,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any, Final
 
 import structlog
-from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags
+from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, time_func
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
@@ -52,6 +53,9 @@ _CHUNK: Final = 65_536
 _OUT_MAX: Final = 8 * 1024 * 1024
 """Bytes that may wait for the broker to take them; past this the connection is given up."""
 _CONNECT_TIMEOUT_S: Final = 10.0
+_LASTED_S: Final = 60.0
+"""A connection that held for so long was a good one: the next pause is a short one again."""
+_TICK_S: Final = 1.0
 
 
 class _ChunkedSocket:
@@ -66,6 +70,7 @@ class _ChunkedSocket:
         self.inner = inner
         self._read = b""
         self._at = 0
+        self._paho_until = 0
         self._out = bytearray()
 
     def fill(self) -> bool:
@@ -107,8 +112,12 @@ class _ChunkedSocket:
         self._at = end
         return self._read[begin:end]
 
+    def let_paho_read(self, end: int) -> None:
+        """Let paho at what is before ``end``: it takes as many packets as it can get."""
+        self._paho_until = end
+
     def recv(self, size: int) -> bytes:
-        taken = self._read[self._at : self._at + size]
+        taken = self._read[self._at : min(self._at + size, self._paho_until)]
         if not taken:
             raise BlockingIOError
         self._at += len(taken)
@@ -118,8 +127,12 @@ class _ChunkedSocket:
         if len(self._out) + len(data) > _OUT_MAX:
             msg = "the broker does not take what is sent"
             raise ConnectionError(msg)
-        self._out += data
+        self.add(data)
         return len(data)
+
+    def add(self, data: bytes | bytearray) -> None:
+        """Send what there is always room for: ``unacked_max`` bounds the acknowledgements."""
+        self._out += data
 
     def flush(self) -> bool:
         """Send what was collected; False while the kernel's buffer is full."""
@@ -148,6 +161,12 @@ class _Paho(Client):
         inner: Any = super()._create_socket()
         inner.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return _ChunkedSocket(inner)
+
+    def spare_the_broker(self) -> None:
+        """It is there, for all we know: wait for its next answer from now on."""
+        with self._msgtime_mutex:
+            self._last_bytes_received = time_func()
+        self._ping_t = 0.0
 
 
 class MqttBatch:
@@ -187,15 +206,17 @@ class Link:
         self._arrived: list[Incoming] = []
         self._something = asyncio.Event()
         self._closed: asyncio.Future[str] | None = None
-        self._changed = asyncio.Event()
         self._connection = 0
         self._unacked = 0
         self._reading = False
         self._echoes_missed = 0
+        self._received_at_echo = 0
+        self._received_at_tick = 0
         self._subscribe_mid: int | None = None
         self.is_ready = asyncio.Event()
         """Set while subscribed: after the SUBACK, until the connection is lost."""
-        self.ready_since_ms = 0
+        self.listening_since_ms = 0
+        """Since when it has been ready, and has not held back."""
         self.received = 0
         """Messages taken so far."""
         self.problem: str | None = None
@@ -206,14 +227,19 @@ class Link:
 
     async def run(self) -> None:
         """Stay connected, for ever."""
+        loop = asyncio.get_running_loop()
         delay_s = self._settings.reconnect_min_s
         while True:
+            if len(self._arrived) > self._settings.unacked_max // 2:
+                await asyncio.sleep(_TICK_S / 10)  # the broker will send much of it again
+                continue
+            began_s = loop.time()
             try:
                 await self._one_connection()
             except BrokerAway as away:
                 self.problem = str(away)
                 log.warning("broker_away", broker=str(self._address), why=str(away))
-            if self.ready_since_ms and now_ms() - self.ready_since_ms > 60_000:  # noqa: PLR2004
+            if loop.time() - began_s > _LASTED_S:
                 delay_s = self._settings.reconnect_min_s
             await asyncio.sleep(delay_s * self._jitter())
             delay_s = min(delay_s * 2, self._settings.reconnect_max_s)
@@ -245,16 +271,11 @@ class Link:
         mids = [_PUBACK | message.mid for message in messages if message.mid]
         sock = self._socket()
         if sock is not None:
-            sock.send(struct.pack(f"!{len(mids)}I", *mids))
+            sock.add(struct.pack(f"!{len(mids)}I", *mids))
         self._flush()
-        if self._unacked < self._settings.unacked_max // 2:
+        if not self._reading and self._unacked <= self._settings.unacked_max // 2:
+            self.listening_since_ms = now_ms()
             self._watch()
-
-    def close(self) -> None:
-        """Say goodbye to the broker, if it is there."""
-        self._client.disconnect()
-        self._flush()
-        self._lost("closed by us")
 
     # -- one connection ---------------------------------------------------------------
 
@@ -262,6 +283,9 @@ class Link:
         loop = asyncio.get_running_loop()
         self._closed = loop.create_future()
         address = self._address
+        self._connection += 1
+        self._arrived = [message._replace(mid=0) for message in self._arrived]
+        self._unacked = len(self._arrived)
         try:
             await asyncio.to_thread(
                 self._client.connect, address.host, address.port, self._settings.keepalive_s
@@ -270,52 +294,53 @@ class Link:
             why = getattr(error, "strerror", None) or error
             msg = f"can't reach the broker at {address} ({why})"
             raise BrokerAway(msg) from error
-        self._connection += 1
-        self._arrived = [message._replace(mid=0) for message in self._arrived]
-        self._unacked = len(self._arrived)
-        self._echoes_missed = 0
-        self._watch()
-        self._flush()
-        ticker = asyncio.create_task(self._tick())
         try:
-            raise BrokerAway(await self._until_closed())
+            self._echoes_missed = 0
+            self._watch()
+            self._flush()
+            raise BrokerAway(await self._until_closed(self._closed))
+        except asyncio.CancelledError:
+            self._client.disconnect()  # with a goodbye
+            self._flush()
+            raise
         finally:
             self.is_ready.clear()
-            ticker.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await ticker
-            self._unwatch()
             self._drop()
 
-    async def _until_closed(self) -> str:
-        assert self._closed is not None  # noqa: S101  # set by the caller
-        try:
-            async with asyncio.timeout(_CONNECT_TIMEOUT_S):
-                while not self.is_ready.is_set() and not self._closed.done():
-                    await self._changed.wait()
-                    self._changed.clear()
-        except TimeoutError:
-            return f"the broker at {self._address} did not confirm the subscriptions in time"
-        return await self._closed
-
-    async def _tick(self) -> None:
-        """Paho's keepalive, each second, and the echo."""
+    async def _until_closed(self, closed: asyncio.Future[str]) -> str:
         loop = asyncio.get_running_loop()
-        echo_due_s, heard = loop.time() + self._settings.echo_every_s, 0
-        while True:
-            await asyncio.sleep(1)
-            self._client.loop_misc()
-            self._flush()
-            if not self.is_ready.is_set() or loop.time() < echo_due_s:
-                continue
-            echo_due_s = loop.time() + self._settings.echo_every_s
-            if self._echoes_missed >= 2 and self.received == heard:  # noqa: PLR2004
-                self._lost("deaf: the broker says subscribed, and delivers nothing")
-                return
-            heard = self.received
-            self._echoes_missed += 1
-            self._client.publish(self._echo_topic, b"", qos=0)
-            self._flush()
+        ready_by_s = loop.time() + _CONNECT_TIMEOUT_S
+        echo_due_s = loop.time() + self._settings.echo_every_s
+        while not closed.done():
+            await asyncio.wait([closed], timeout=_TICK_S)
+            self._keep_alive()
+            now_s = loop.time()
+            if not self._reading:
+                ready_by_s = now_s + _CONNECT_TIMEOUT_S
+            elif not self.is_ready.is_set():
+                if now_s >= ready_by_s:
+                    self._lost(f"{self._address} did not confirm the subscriptions in time")
+            elif now_s >= echo_due_s:
+                echo_due_s = now_s + self._settings.echo_every_s
+                self._echo()
+        return closed.result()
+
+    def _keep_alive(self) -> None:
+        """Paho's keepalive, which knows nothing of what we read, and of what we leave unread."""
+        if not self._reading or self.received != self._received_at_tick:
+            self._client.spare_the_broker()
+        self._received_at_tick = self.received
+        self._client.loop_misc()
+        self._flush()
+
+    def _echo(self) -> None:
+        if self._echoes_missed >= 2 and self.received == self._received_at_echo:  # noqa: PLR2004
+            self._lost("deaf: the broker says subscribed, and delivers nothing")
+            return
+        self._received_at_echo = self.received
+        self._echoes_missed += 1
+        self._client.publish(self._echo_topic, b"", qos=0)
+        self._flush()
 
     def _new_client(self) -> _Paho:
         address = self._address
@@ -363,10 +388,9 @@ class Link:
         if any(code.is_failure for code in codes):
             self._lost("the broker refused a subscription; check the gateway's rights")
             return
-        self.ready_since_ms = now_ms()
+        self.listening_since_ms = now_ms()
         self.problem = None
         self.is_ready.set()
-        self._changed.set()
         log.info("subscribed", broker=str(self._address))
 
     def _on_disconnect(
@@ -375,8 +399,10 @@ class Link:
     ) -> None:  # fmt: skip
         self._lost(f"the connection to {self._address} was lost: {code}")
 
-    def _on_socket_close(self, _client: Client, _data: Any, _sock: Any) -> None:
-        self._unwatch()
+    def _on_socket_close(self, _client: Client, _data: Any, sock: Any) -> None:
+        with contextlib.suppress(OSError):
+            sock.flush()  # paho closes right after its goodbye
+        self._forget(sock)
 
     def _write_later(self, _client: Client, _data: Any, _sock: Any) -> None:
         """Nothing: every way that leads here ends in ``_flush``."""
@@ -417,7 +443,9 @@ class Link:
             header, begin, end = packet
             if header & 0xF0 == _PUBLISH:
                 self._take(header, sock.take(begin, end), received_at_ms)
-            elif self._client.loop_read() != MQTTErrorCode.MQTT_ERR_SUCCESS:
+                continue
+            sock.let_paho_read(end)
+            if self._client.loop_read() != MQTTErrorCode.MQTT_ERR_SUCCESS:
                 break
         self._unacked += len(self._arrived) - before
         self.received += len(self._arrived) - before
@@ -442,10 +470,10 @@ class Link:
 
     def _flush(self) -> None:
         """Let paho write into our buffer, and the buffer onto the wire."""
+        self._client.loop_write()  # which may close the socket
         sock = self._socket()
         if sock is None:
             return
-        self._client.loop_write()
         loop = asyncio.get_running_loop()
         try:
             if sock.flush():
@@ -471,12 +499,17 @@ class Link:
         """Close the socket without a goodbye: the broker keeps what we did not acknowledge."""
         sock = self._socket()
         if sock is not None:
+            self._forget(sock)
+            sock.close()
+
+    def _forget(self, sock: _ChunkedSocket) -> None:
+        """Before it is closed: the loop would take the next socket of its number for it."""
+        if sock.fileno() >= 0:
             loop = asyncio.get_running_loop()
             loop.remove_reader(sock.fileno())
             loop.remove_writer(sock.fileno())
-            sock.close()
+            self._reading = False
 
     def _lost(self, why: str) -> None:
         if self._closed is not None and not self._closed.done():
             self._closed.set_result(why)
-            self._changed.set()

@@ -97,7 +97,6 @@ class Gateway:
                 tasks.create_task(self._judge_presence(), name="presence")
                 tasks.create_task(self._prune(), name="prune")
         finally:
-            self.link.close()
             self._batches.shutdown()
             self._sweeps.shutdown()
 
@@ -141,7 +140,7 @@ class Gateway:
                     current=Presence(shadow.presence),
                     heard_at_ms=shadow.heard_at_ms,
                     will_at_ms=shadow.will_at_ms,
-                    listening_since_ms=self.link.ready_since_ms,
+                    listening_since_ms=self.link.listening_since_ms,
                     now_ms=at_ms,
                     rules=rules,
                 )
