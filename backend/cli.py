@@ -11,6 +11,11 @@ import typer
 from backend import logs
 from backend.db.engine import make_engine
 from backend.db.migrate import migrate as migrate_to_newest
+from backend.demo.city import BANKS
+from backend.demo.run import Wishes
+from backend.demo.run import demo as run_demo
+from backend.demo.story import StepFailed
+from backend.domain.lang import Lang
 from backend.problems import StartError
 from backend.settings import Settings
 from backend.up import Options, Platform, running
@@ -105,10 +110,42 @@ def migrate(*, data_dir: DataDir = Path("lendwatt-data"), database: Database = "
     typer.echo(f"{engine.url.render_as_string(hide_password=True)} is at this version.")
 
 
+@app.command()
+def demo(
+    *,
+    once: Annotated[
+        bool, typer.Option("--once", help="One rental to its receipt, then end.")
+    ] = False,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Go on with what is there; not given: fresh, and removed.")
+    ] = None,
+    port: Port = None,
+    bank_port: Port = None,
+    provider_port: Port = None,
+    broker: Broker = "auto",
+    banks: Annotated[int, typer.Option(min=3, max=200, help="How many, in all.")] = BANKS,
+    lang: Annotated[Lang | None, typer.Option(help="Not given: that of LANG, or en.")] = None,
+    picture: Annotated[Path | None, typer.Option(hidden=True)] = None,
+) -> None:
+    """Show it: a city of simulated banks, and one rental told step by step."""
+    wishes = Wishes(
+        once=once,
+        data_dir=data_dir,
+        port=port,
+        bank_port=bank_port,
+        provider_port=provider_port,
+        broker=broker,
+        banks=banks,
+        lang=lang,
+        picture=picture,
+    )
+    sys.exit(run_demo(wishes))
+
+
 def main() -> None:
     """Run the command line; what can't start is told in one sentence."""
     try:
         app()
-    except StartError as wrong:
+    except (StartError, StepFailed) as wrong:
         typer.echo(f"lendwatt: {wrong}", err=True)
         sys.exit(1)
