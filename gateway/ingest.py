@@ -91,11 +91,15 @@ class Ingest:
         self._executor = executor
         self._on_news = on_news
         self.tally = Tally()
+        self.behind_since_ms: int | None = None
+        """When the oldest message came that is not stored yet; None when all are."""
 
     async def run(self, inbox: Inbox) -> None:
         """Work off batches, for ever."""
         async for batch in inbox.batches():
+            self.behind_since_ms = batch.messages[0].received_at_ms
             await self._safely(batch)
+            self.behind_since_ms = None
             batch.ack()
 
     async def _safely(self, batch: Batch) -> None:
@@ -220,7 +224,7 @@ def _refuse_what_no_bank_says(channel: Channel, *, retained: bool) -> None:
 
 def _letter(incoming: Incoming, reason: Reason, detail: str) -> Letter:
     return Letter(
-        topic=incoming.topic[:256],
+        topic=incoming.topic[:256].replace("\0", "\N{REPLACEMENT CHARACTER}"),
         payload=incoming.payload[:MAX_PAYLOAD_BYTES],
         reason=reason.value,
         detail=detail,

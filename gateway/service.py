@@ -117,7 +117,8 @@ class Gateway:
     async def _judge_presence(self) -> None:
         while True:
             await asyncio.sleep(self.settings.sweep_every_s)
-            if self.is_ready and await self._tried(self.sweep_presence, now_ms()):
+            at_ms = self.ingest.behind_since_ms or now_ms()  # of later words nothing is known yet
+            if self.is_ready and await self._tried(self.sweep_presence, at_ms):
                 self.on_events()
 
     async def _prune(self) -> None:

@@ -14,7 +14,18 @@ from functools import lru_cache
 from itertools import chain
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Engine, Table, bindparam, delete, func, inspect, select, update
+from sqlalchemy import (
+    Connection,
+    Engine,
+    Table,
+    bindparam,
+    case,
+    delete,
+    func,
+    inspect,
+    select,
+    update,
+)
 from sqlalchemy.engine import Dialect
 
 from gateway.commands import MOVES, CommandStatus, End, Send, Wish
@@ -143,7 +154,11 @@ class Store:
     # -- commands ---------------------------------------------------------------------
 
     def open_commands(self, connection: Connection, limit: int) -> list[OpenCommand]:
-        """Each bank's oldest open command, and every one in doubt."""
+        """Each bank's oldest open command, and then those in doubt, the lately heard banks first.
+
+        A bank that never comes back leaves one in doubt for ever: it must not crowd out the rest.
+        """
+        in_doubt = COMMAND.c.status == CommandStatus.UNKNOWN
         oldest = (
             select(func.min(COMMAND.c.id))
             .where(COMMAND.c.status.in_(_OPEN))
@@ -152,8 +167,13 @@ class Store:
         rows = connection.execute(
             select(COMMAND, SHADOW)
             .join(SHADOW, SHADOW.c.bank_id == COMMAND.c.bank_id, isouter=True)
-            .where((COMMAND.c.status == CommandStatus.UNKNOWN) | COMMAND.c.id.in_(oldest))
-            .order_by(COMMAND.c.created_at_ms, COMMAND.c.id)
+            .where(in_doubt | COMMAND.c.id.in_(oldest))
+            .order_by(
+                case((in_doubt, 1), else_=0),
+                case((in_doubt, -func.coalesce(SHADOW.c.heard_at_ms, 0)), else_=0),
+                COMMAND.c.created_at_ms,
+                COMMAND.c.id,
+            )
             .limit(limit)
         )
         width = len(COMMAND.c)

@@ -1,6 +1,7 @@
 """Banks on a real broker, a gateway on a real database."""
 
 import json
+import threading
 from typing import Any
 
 import pytest
@@ -187,6 +188,34 @@ class TestPresence:
         await introduced(world)
         await world.row("domain_event", "kind = 'bank_degraded'")
         await world.row("domain_event", "kind = 'bank_offline'")
+
+    async def test_a_bank_whose_words_wait_to_be_stored_is_not_silent(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        bank = await introduced(world)
+        ingest: Any = world.gateway.ingest
+        is_slow, may_go_on, store = threading.Event(), threading.Event(), ingest.store
+
+        def slowly(messages: Any) -> bool:
+            is_slow.set()
+            may_go_on.wait(15)
+            return bool(store(messages))
+
+        monkeypatch.setattr(ingest, "store", slowly)
+        bank.say("state", bank.state(battery=44))
+        await until(is_slow.is_set, what="a batch is being stored")
+        sweeps: list[int] = []
+        sweep: Any = world.gateway.sweep_presence
+
+        def count(at_ms: int) -> bool:
+            sweeps.append(at_ms)
+            return bool(sweep(at_ms))
+
+        monkeypatch.setattr(world.gateway, "sweep_presence", count)
+        await until(lambda: len(sweeps) > 15, what="a second and a half")
+        assert (await world.row("bank_shadow", "1=1"))["presence"] == "online"
+        may_go_on.set()
+        await world.row("bank_shadow", "battery = 44")
 
 
 class TestDeafness:
