@@ -7,7 +7,7 @@ cannot be applied is tried a few times, then gets its ``problem`` and stops nobo
 from datetime import datetime
 
 import structlog
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DataError, IntegrityError, NoResultFound
 
 from backend.clock import Clock
 from backend.db import seam
@@ -18,8 +18,17 @@ from backend.services import facts
 
 _log = structlog.get_logger(__name__)
 
-POISON = (Refusal, LookupError, TypeError, ValueError, IntegrityError)
-"""What a fact that does not fit raises, whenever it is tried."""
+POISON = (
+    Refusal,
+    LookupError,
+    TypeError,
+    ValueError,
+    ArithmeticError,
+    DataError,
+    IntegrityError,
+    NoResultFound,
+)
+"""What a fact, or a provider's word, that does not fit raises, whenever it is tried."""
 
 
 class Follower:

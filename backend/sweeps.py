@@ -14,6 +14,7 @@ from backend.db import idempotency, money, notifications, outbox, people, rental
 from backend.db.engine import Database
 from backend.db.tables.money import Ask, OutboxRow, PaymentRow, PaymentState, Purpose
 from backend.domain.rental import RentalState
+from backend.follow import POISON
 from backend.limits import OutboxLimits
 from backend.payments.port import (
     Capture,
@@ -42,13 +43,21 @@ def send_outbox(
     limits: OutboxLimits,
     now: datetime,
 ) -> int:
-    """Ask providers for what is due, once each."""
+    """Ask providers for what is due, once each; one that fails stops no other."""
     with database.writing() as session:
         taken = outbox.claim(session, now=now, lease=limits.lease, limit=limits.batch)
         work = [(row, money.payment_row(session, row.payment_id)) for row in taken]
     for row, payment in work:
-        _send(database, providers, row, payment, public_url=public_url, limits=limits, now=now)
+        try:
+            _send(database, providers, row, payment, public_url=public_url, limits=limits, now=now)
+        except POISON as error:
+            _away(database, row, limits=limits, problem=_of(error), now=now)
     return len(work)
+
+
+def _of(error: Exception) -> str:
+    """An error of ours, as the operator's list shows it."""
+    return f"{type(error).__name__}: {error}"[:500]
 
 
 def _send(
@@ -184,7 +193,11 @@ def ask_in_doubt(
             session, states=(PaymentState.AUTHORIZED,), since=now - _HELD_CHECK, limit=limits.batch
         )
     for payment in (*silent, *held):
-        _ask_after(database, providers[payment.provider], payment, now=now)
+        try:
+            _ask_after(database, providers[payment.provider], payment, now=now)
+        except POISON as error:
+            _log.error("payment_in_doubt", payment=payment.id, problem=_of(error))
+            _asked(database, payment, now=now)
     return len(silent) + len(held)
 
 
@@ -205,6 +218,14 @@ def _ask_after(
         session.add(ours)
         if told is not None and payments.mismatch(ours, told) is None:
             payments.learn(session, ours, told, now=now)
+
+
+def _asked(database: Database, payment: PaymentRow, *, now: datetime) -> None:
+    """Let the other payments come first now: this one is asked after later."""
+    with database.writing() as session:
+        ours = money.payment_row(session, payment.id)
+        ours.checked_at = now
+        session.add(ours)
 
 
 # -- catching up ----------------------------------------------------------------------------

@@ -310,8 +310,8 @@ def _backend_server(settings: Settings, platform: Platform, stack: AsyncExitStac
         providers=providers,
         probes={
             "hears_banks": lambda: platform.gateway.is_ready,
-            "follows_events": lambda: follower.is_alive,
-            "asks_providers": lambda: sender.is_alive,
+            "follows_events": lambda: follower.is_well,
+            "asks_providers": lambda: sender.is_well,
         },
     )
     return make_server(create_app(parts), settings=settings, hub=parts.hub)

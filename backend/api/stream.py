@@ -19,6 +19,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import ConfigDict
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from backend.api.deps import AppParts, CurrentPrincipal, DbSession, Parts
 from backend.api.hub import Hub, Seat
@@ -104,7 +105,7 @@ def _look(parts: Parts, who: Principal, seq: int) -> _Page | None:
             if not signin.is_signed_in(session, sign_in_id=who.sign_in_id, now=now):
                 return None
             notices = notifications.after(session, person_id=who.person_id, seq=seq, limit=rows)
-    except OperationalError as away:
+    except (OperationalError, PoolTimeoutError) as away:
         _log.warning("stream_ended", reason=str(away))  # the client comes back, with its place
         return None
     return _Page(
@@ -127,7 +128,7 @@ async def poll(database: Database, hub: Hub, *, period_s: float) -> None:
             continue
         try:
             hub.behind(await run_in_threadpool(_newest, database, people))
-        except OperationalError as away:
+        except (OperationalError, PoolTimeoutError) as away:
             _log.warning("stream_poll_failed", reason=str(away))
 
 

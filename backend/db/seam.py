@@ -201,9 +201,18 @@ def plugged_since(
 
 def first_plugged(session: Session, bank_id: str, *, since: datetime) -> datetime | None:
     """When a load was first plugged in after that; None if none was."""
+    return _first(session, bank_id, "load_plugged", since=since)
+
+
+def first_fed(session: Session, bank_id: str, *, since: datetime) -> datetime | None:
+    """When the bank first began to feed after that; None if it did not."""
+    return _first(session, bank_id, "output_on", since=since)
+
+
+def _first(session: Session, bank_id: str, kind: str, *, since: datetime) -> datetime | None:
     found = select(func.min(DomainEvent.occurred_at_ms)).where(
         DomainEvent.bank_id == bank_id,
-        DomainEvent.kind == "load_plugged",
+        DomainEvent.kind == kind,
         DomainEvent.occurred_at_ms >= to_ms(since),
     )
     first_ms: int | None = session.exec(found).one()

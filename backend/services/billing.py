@@ -63,8 +63,12 @@ def _plugged_at(session: Session, rental: RentalRow) -> datetime | None:
     fed_at = rental.confirmed_at
     if fed_at is None:
         return None
-    before = seam.plugged_since(session, rental.bank_id, until=fed_at)
-    return fed_at if before else seam.first_plugged(session, rental.bank_id, since=fed_at)
+    if seam.plugged_since(session, rental.bank_id, until=fed_at):
+        return fed_at
+    plugged_at = seam.first_plugged(session, rental.bank_id, since=fed_at)
+    if plugged_at is None or seam.feeding_since(session, rental.bank_id, until=plugged_at):
+        return plugged_at
+    return seam.first_fed(session, rental.bank_id, since=plugged_at)  # it had gone off meanwhile
 
 
 def price_at(rental: RentalRow, *, now: datetime) -> tariff.Price:

@@ -332,6 +332,8 @@ def _follow_hold(
             return
         if event is DepositEvent.RELEASE:  # withdrawn, or held and released unheard: nothing stays
             event = DepositEvent.DECLINE
+    if (hold.state, event) == (DepositState.HELD, DepositEvent.DECLINE):
+        event = DepositEvent.RELEASE  # it was a hold, whatever its provider calls the end of it
     _move_hold(session, hold, event, now=now)
     if event is DepositEvent.HOLD:
         _start(session, rental, payment, hold, now=now)

@@ -1,0 +1,178 @@
+"""What nobody planned for: it is contained, it is told, and it stops nobody else."""
+
+import asyncio
+import threading
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlmodel import col, update
+
+from backend import worker
+from backend.api import stream
+from backend.api.hub import Hub
+from backend.db.tables.money import PaymentRow
+from backend.payments.port import PaymentStatus
+from backend.worker import Worker
+from gateway import events
+
+PLACE = {"lat": 31.2, "lng": 121.4, "address": "door"}
+
+
+def _is_of(world: Any, provider: str, *, only: str) -> None:
+    """Let this payment be one of a provider that is not there any more."""
+    with world.database.writing() as session:
+        session.exec(update(PaymentRow).where(col(PaymentRow.id) == only).values(provider=provider))
+
+
+def _two_deposits(world: Any) -> tuple[str, str]:
+    """Two renters ask for the deposit of a bank each: the payments' ids, in order."""
+    made = []
+    for bank, who in (("LW-0001", "renter"), ("LW-0002", "other")):
+        rental = world.ask(bank, who)
+        world.staff_does("accept")
+        world.staff_does("set-out", qr_token=world.tokens[bank])
+        world.staff_does("hand-over", qr_token=world.tokens[bank])
+        world.people[who].did(f"/rentals/{rental}/scan", {"qr_token": world.tokens[bank]})
+        deposit = {"accepted_disclosure": True}
+        made.append(str(world.people[who].did(f"/rentals/{rental}/deposit", deposit)["id"]))
+    first, second = made
+    return first, second
+
+
+# -- the money's workers ----------------------------------------------------------------------
+
+
+def test_an_asking_that_cannot_be_worked_off_stops_no_other_and_ends_with_a_person(
+    world: Any,
+) -> None:
+    world.market(banks=("LW-0001", "LW-0002"))
+    world.limits = replace(world.limits, attempts=2)
+    broken, sound = _two_deposits(world)
+    _is_of(world, "gone", only=broken)
+    assert world.send() == 2
+    assert world.people["other"].sees(f"/payments/{sound}")["state"] == "open"
+    world.clock.turn(minutes=1)
+    assert world.send() == 1
+    world.clock.turn(hours=1)
+    assert world.send() == 0
+
+
+def test_a_payment_that_cannot_be_asked_after_stops_no_other(world: Any) -> None:
+    world.market(banks=("LW-0001", "LW-0002"))
+    broken, sound = _two_deposits(world)
+    world.send()
+    _is_of(world, "gone", only=broken)
+    world.provider.agree(world.ref(sound))
+    world.clock.turn(minutes=2)
+    world.ask_in_doubt()
+    assert world.people["other"].sees(f"/payments/{sound}")["state"] == "authorized"
+    assert world.ask_in_doubt() == 0  # it waits its turn, as any other
+
+
+def test_a_hold_that_its_provider_calls_failed_after_all_is_a_hold_let_go(world: Any) -> None:
+    world.market()
+    rental, ref = world.deposit_asked()
+    world.notice(world.provider.agree(ref))
+    assert world.balance("provider_holds") == 9900
+    failed = world.provider.change(ref, status=PaymentStatus.FAILED)
+    assert world.notice(failed).status_code == 204
+    assert world.rental(rental)["deposit"]["state"] == "released"
+    assert world.balance("provider_holds") == 0
+
+
+# -- threads ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("failure", [PoolTimeoutError("no connection"), RuntimeError("ours")])
+def test_a_worker_survives_whatever_its_work_raises_and_is_not_well_until_it_succeeds(
+    failure: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logged = []
+    monkeypatch.setattr(worker._log, "exception", lambda event, **_: logged.append(event))
+    failed, succeeds = threading.Event(), threading.Event()
+
+    def work() -> int:
+        if not succeeds.is_set():
+            failed.set()
+            raise failure
+        recovered.set()
+        return 0
+
+    recovered = threading.Event()
+    tried = Worker("tried", work, poll_s=0.01)
+    tried.start()
+    try:
+        assert failed.wait(10)
+        assert tried.is_alive
+        assert _comes_true(lambda: not tried.is_well)
+        succeeds.set()
+        assert recovered.wait(10)
+        assert _comes_true(lambda: tried.is_well)
+    finally:
+        tried.stop(timeout_s=10)
+    assert bool(logged) is isinstance(failure, RuntimeError)
+
+
+def _comes_true(condition: Any) -> bool:
+    waiting = threading.Event()
+    return any(condition() or waiting.wait(0.01) for _ in range(1000))
+
+
+def test_streams_are_woken_again_after_the_database_had_no_connection_to_give(
+    world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = iter([PoolTimeoutError("no connection"), {"me": 1}])
+
+    def look(*_: Any) -> dict[str, int]:
+        told = next(looks)
+        if isinstance(told, Exception):
+            raise told
+        return told
+
+    monkeypatch.setattr(stream, "_newest", look)
+
+    async def woken() -> None:
+        hub = Hub(seats_max=1, seats_per_person_max=1)
+        polling = asyncio.create_task(stream.poll(world.database, hub, period_s=0.01))
+        with hub.seat(person_id="me", topics=frozenset()) as seat:
+            waiting = asyncio.create_task(seat.wait(10))
+            await asyncio.wait([polling, waiting], return_when=asyncio.FIRST_COMPLETED)
+            assert not polling.done()
+            polling.cancel()
+            await waiting
+
+    asyncio.run(woken())
+
+
+# -- the meter --------------------------------------------------------------------------------
+
+
+def test_a_load_on_a_bank_that_feeds_nothing_starts_no_meter(world: Any) -> None:
+    world.market(billing_start="plugged")
+    rental = world.renting()
+    world.clock.turn(minutes=1)
+    world.since(events.OutputOff, "LW-0001")
+    world.clock.turn(minutes=1)
+    world.since(events.LoadPlugged, "LW-0001")
+    world.clock.turn(hours=5)
+    world.follow()
+    assert world.rental(rental)["amount_minor"] == 0
+
+
+def test_a_load_starts_the_meter_once_the_bank_feeds_it(world: Any) -> None:
+    world.market(billing_start="plugged")
+    rental = world.renting()
+    world.clock.turn(minutes=1)
+    world.since(events.OutputOff, "LW-0001")
+    world.clock.turn(minutes=1)
+    world.since(events.LoadPlugged, "LW-0001")
+    world.follow()
+    world.clock.turn(hours=1)
+    world.since(events.OutputOn, "LW-0001")
+    world.follow()
+    world.clock.turn(minutes=10)
+    told = world.rental(rental)
+    assert told["duration_s"] == timedelta(minutes=10).total_seconds()
