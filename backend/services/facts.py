@@ -14,7 +14,7 @@ from backend.db.notifications import notify
 from backend.db.tables.rentals import JobKind, RentalRow
 from backend.domain.rental import RentalEvent, RentalState
 from backend.services import billing
-from backend.services.rentals import Place, open_job
+from backend.services.rentals import Place, open_job, stop_feeding
 from backend.services.steps import advance, hear
 from gateway.events import (
     BankLocked,
@@ -36,6 +36,9 @@ from gateway.events import (
     OutputOn,
 )
 
+_OVER = frozenset({RentalState.RETURNING, RentalState.START_FAILED})
+"""States in which the meter has stopped, or never ran, and the bank is still out."""
+
 
 def apply(session: Session, event: Event, *, now: datetime) -> None:
     """Do what follows from a fact, in the transaction that marks it done."""
@@ -46,14 +49,29 @@ def apply(session: Session, event: Event, *, now: datetime) -> None:
             rental = rentals.renting(session, event.bank)
             if rental is not None:
                 billing.note_evidence(session, rental)
+                _stop_if_over(session, rental, now=now)
         case BatteryLow(battery_pct=level) | BatteryRecovered(battery_pct=level):
             _tell_owner(session, event, {"battery_pct": level}, now=now)
-        case BankLocked() | BankUnlocked() | LockJammed() | BankOnline() | BankOffline():
+        case BankOnline():
+            _tell_owner(session, event, {}, now=now)
+            rental = rentals.renting(session, event.bank)
+            if rental is not None:
+                _stop_if_over(session, rental, now=now)
+        case BankLocked() | BankUnlocked() | LockJammed() | BankOffline():
             _tell_owner(session, event, {}, now=now)
         case FaultRaised(fault=fault) | FaultCleared(fault=fault):
             _tell_owner(session, event, {"fault": fault}, now=now)
         case _:  # seen in the shadow and in the merchant's list
             pass
+
+
+def _stop_if_over(session: Session, rental: RentalRow, *, now: datetime) -> None:
+    """Have a bank stop that feeds although nobody pays for it any more.
+
+    It was away when it was told to, or it started after all.
+    """
+    if rental.state in _OVER:
+        stop_feeding(session, rental, now=now)
 
 
 def _tell_owner(session: Session, event: Event, facts: dict[str, Any], *, now: datetime) -> None:

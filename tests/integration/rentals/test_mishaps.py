@@ -13,10 +13,12 @@ from sqlmodel import col, update
 from backend import worker
 from backend.api import stream
 from backend.api.hub import Hub
+from backend.db.seam import to_ms
 from backend.db.tables.money import PaymentRow
 from backend.payments.port import PaymentStatus
 from backend.worker import Worker
 from gateway import events
+from gateway.protocol import BankId
 
 PLACE = {"lat": 31.2, "lng": 121.4, "address": "door"}
 
@@ -145,6 +147,53 @@ def test_streams_are_woken_again_after_the_database_had_no_connection_to_give(
             await waiting
 
     asyncio.run(woken())
+
+
+# -- the bank ---------------------------------------------------------------------------------
+
+
+def test_a_bank_that_was_away_when_it_was_to_stop_is_told_again_when_it_is_back(
+    world: Any,
+) -> None:
+    world.market()
+    rental = world.renting()
+    world.people["renter"].did(f"/rentals/{rental}/return", PLACE)
+    world.clock.turn(minutes=2)
+    world.ended(events.CommandExpired, "not_sent")
+    world.follow()
+    world.clock.turn(hours=1)
+    world.tell(_online(world))
+    world.follow()
+    stops = [status for kind, status in world.commands() if kind == "charge_stop"]
+    assert stops == ["expired", "created"]
+
+
+def test_a_bank_that_feeds_after_its_start_had_failed_is_told_to_stop(world: Any) -> None:
+    world.market()
+    world.starting()
+    world.ended(events.CommandExpired, "not_carried_out")
+    world.follow()
+    world.clock.turn(seconds=5)
+    world.bank_is("LW-0001", output="on", lock="unlocked")
+    world.since(events.OutputOn, "LW-0001")
+    world.follow()
+    assert world.commands() == [("charge_start", "expired"), ("charge_stop", "created")]
+
+
+def test_a_bank_that_is_being_rented_is_not_told_to_stop_when_it_is_back(world: Any) -> None:
+    world.market()
+    world.renting()
+    world.clock.turn(seconds=5)
+    world.tell(_online(world))
+    world.follow()
+    assert world.commands() == [("charge_start", "done")]
+
+
+def _online(world: Any) -> events.BankOnline:
+    now_ms = to_ms(world.clock.now())
+    return events.BankOnline(
+        bank=BankId("LW-0001"), key=f"on-{now_ms}", occurred_at_ms=now_ms, received_at_ms=now_ms
+    )
 
 
 # -- the meter --------------------------------------------------------------------------------
