@@ -74,11 +74,13 @@ class RunningBroker:
             self._watch.poke()
 
     async def close(self) -> None:
-        """Stop what was started."""
-        if self._watch is not None:
-            await self._watch.close()
-        if self._server is not None:
-            await self._server.close()
+        """Stop what was started; a second time does nothing."""
+        watch, server = self._watch, self._server
+        self._watch = self._server = None
+        if watch is not None:
+            await watch.close()
+        if server is not None:
+            await server.close()
 
     async def __aenter__(self) -> Self:
         return self

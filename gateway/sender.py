@@ -16,7 +16,7 @@ from typing import Any
 import structlog
 from sqlalchemy import Connection
 
-from gateway.commands import CommandStatus, End, Send, judge
+from gateway.commands import CommandStatus, End, Send, Wait, judge
 from gateway.events import (
     CommandDone,
     CommandExpired,
@@ -51,8 +51,12 @@ class Sender:
         self._store = store
         self._settings = settings
 
-    def sweep(self, now_ms: int) -> tuple[list[Outgoing], bool]:
+    def sweep(self, now_ms: int, *, can_send: bool = True) -> tuple[list[Outgoing], bool]:
         """Decide and write down. Runs in a worker thread.
+
+        Args:
+            now_ms: the time, UTC.
+            can_send: whether there is a broker to send to; without one, commands only end.
 
         Returns:
             What to publish now, and whether there is news for the backend.
@@ -62,43 +66,65 @@ class Sender:
         limit = self._settings.sweep_max
         with self._store.transaction() as connection:
             for command in self._store.open_commands(connection, limit):
-                self._advance(connection, command, now_ms, outgoing, ended)
+                step: Send | End | Wait | None = self._judge(command, now_ms)
+                if isinstance(step, Send) and can_send:
+                    step = self._send(connection, command, step, now_ms, outgoing)
+                if isinstance(step, End):
+                    self._end(connection, command, step, now_ms, ended)
             self._store.add_events(connection, ended)
-            configs = self._store.stale_configs(
-                connection, not_sent_since_ms=now_ms - _CONFIG_RESEND_MS, limit=limit
-            )
-            for config in configs:
-                self._store.mark_config_sent(connection, config.bank, now_ms)
-                outgoing.append(_config(config))
+            if can_send:
+                self._send_configs(connection, now_ms, outgoing)
         return outgoing, bool(ended)
 
-    def _advance(
-        self,
-        connection: Connection,
-        command: OpenCommand,
-        now_ms: int,
-        outgoing: list[Outgoing],
-        ended: list[CommandOutcome],
-    ) -> None:
-        model = command.shadow.model if command.shadow else None
-        step = judge(
+    def _judge(self, command: OpenCommand, now_ms: int) -> Send | End | Wait:
+        return judge(
             command.wish,
             command.shadow,
             now_ms=now_ms,
             rules=self._settings.command_rules,
-            capabilities=self._settings.capabilities(model),
+            capabilities=self._settings.capabilities(
+                command.shadow.model if command.shadow else None
+            ),
         )
-        if isinstance(step, Send):
-            try:
-                instruction = _instruction(command, step)
-            except ValueError:  # whoever wished it wrote what no bank would understand
-                step = End(status=CommandStatus.FAILED, reason=Refused.BAD_ARGS)
-            else:
-                if self._store.mark_sent(connection, command, step, now_ms):
-                    outgoing.append(instruction)
-        if isinstance(step, End) and self._store.mark_ended(connection, command, step, now_ms):
-            ended.append(_outcome(command, step, now_ms))
-            log.info("command_ended", command=command.wish.id, status=step.status.value)
+
+    def _send(
+        self,
+        connection: Connection,
+        command: OpenCommand,
+        send: Send,
+        now_ms: int,
+        outgoing: list[Outgoing],
+    ) -> End | None:
+        """Count a sending; the end of a command that can't be put in the contract's words."""
+        try:
+            instruction = _instruction(command, send)
+        except ValueError:
+            return End(status=CommandStatus.FAILED, reason=Refused.BAD_ARGS)
+        if self._store.mark_sent(connection, command, send, now_ms):
+            outgoing.append(instruction)
+        return None
+
+    def _end(
+        self,
+        connection: Connection,
+        command: OpenCommand,
+        end: End,
+        now_ms: int,
+        ended: list[CommandOutcome],
+    ) -> None:
+        if self._store.mark_ended(connection, command, end, now_ms):
+            ended.append(_outcome(command, end, now_ms))
+            log.info("command_ended", command=command.wish.id, status=end.status.value)
+
+    def _send_configs(self, connection: Connection, now_ms: int, outgoing: list[Outgoing]) -> None:
+        configs = self._store.stale_configs(
+            connection,
+            not_sent_since_ms=now_ms - _CONFIG_RESEND_MS,
+            limit=self._settings.sweep_max,
+        )
+        for config in configs:
+            self._store.mark_config_sent(connection, config.bank, now_ms)
+            outgoing.append(_config(config))
 
 
 def publish(outbox: Outbox, outgoing: Sequence[Outgoing]) -> None:

@@ -13,6 +13,7 @@ import asyncio
 import gc
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TypeVar
 
 import structlog
@@ -105,9 +106,8 @@ class Gateway:
     async def _send(self) -> None:
         while True:
             await self._woken_or_after(self.settings.sweep_every_s)
-            if not self.is_ready:
-                continue
-            swept = await self._tried(self._sender.sweep, now_ms())
+            sweep = partial(self._sender.sweep, can_send=self.is_ready)
+            swept = await self._tried(sweep, now_ms())
             if swept is not None:
                 outgoing, news = swept
                 sender.publish(self.link, outgoing)
@@ -136,7 +136,7 @@ class Gateway:
                 before_ms=at_ms - rules.degraded_after_ms,
                 limit=self.settings.sweep_max,
             )
-            for shadow in silent:
+            for shadow in sorted(silent):  # in id order, as ingest locks them
                 judged = presence.judge(
                     current=Presence(shadow.presence),
                     heard_at_ms=shadow.heard_at_ms,

@@ -62,6 +62,10 @@ BOOT_LEAP: Final = 1_000
 SEQ_LEAP: Final = 1_000
 """Messages a bank may have sent unheard, and twenty more for each second of silence."""
 
+ALARM_AFTER_MS: Final = 20_000
+"""How long counters that went back are kept to before it is told: a broker that sends again
+what was not acknowledged looks like it, for a moment."""
+
 BELIEVED_AFTER_MS: Final = 120_000
 BELIEVED_AFTER_MESSAGES: Final = 3
 PACE_TOLERANCE_MS: Final = 10_000
@@ -318,18 +322,17 @@ def _suspect(
 ) -> Applied:
     """A state that does not follow: not obeyed, but followed up."""
     line = Suspect(*json.loads(shadow.suspect)) if shadow.suspect else None
-    told: tuple[Event, ...] = ()
     if line is not None and line.goes_on_with(state, received_at_ms):
         since_ms, messages = line.since_ms, line.messages + 1
     else:
         since_ms, messages = received_at_ms, 1
-        told = (_implausible(shadow, state, received_at_ms, why),)
     line = Suspect(state.boot, state.seq, state.up_ms, received_at_ms, since_ms, messages)
     if line.is_believed():
         return _obey(shadow, state, received_at_ms, low_pct, reset=True)
     leapt = state.boot > shadow.boot or (state.boot == shadow.boot and state.seq > shadow.seq)
-    if not leapt:
-        told += _evidence(shadow, state, received_at_ms)
+    told = () if leapt else _evidence(shadow, state, received_at_ms)
+    if leapt or received_at_ms - since_ms >= ALARM_AFTER_MS:
+        told += (_implausible(shadow, state, received_at_ms, why),)
     heard = _heard(shadow._replace(suspect=json.dumps(line)), received_at_ms, told)
     return Applied(heard.shadow, heard.events, quarantined=why if leapt else None)
 

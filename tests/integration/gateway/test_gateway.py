@@ -127,6 +127,14 @@ async def test_a_wish_in_no_banks_words_fails_and_stops_no_other(world: World) -
     await until(lambda: bank.heard, what="the next command")
 
 
+async def test_a_command_ends_also_while_the_broker_is_away(world: World) -> None:
+    world.command("charge_start", seconds=0.3)
+    await world.broker.close()
+    await until(lambda: not world.gateway.is_ready, what="the broker is gone")
+    expired = await world.row("command", "status = 'expired'")
+    assert expired["reason"] == "not_sent"
+
+
 async def test_silence_after_the_deadline_is_unknown_until_the_bank_speaks(world: World) -> None:
     bank = await introduced(world)
     world.command("charge_start", seconds=0.5)

@@ -181,6 +181,15 @@ def test_a_backlog_of_an_old_boot_never_turns_the_shadow_back() -> None:
     assert shadow.boot == 8
 
 
+def test_what_a_broker_sends_again_is_no_alarm() -> None:
+    shadow = heard(state(1), state(2), state(3))
+    again_at, told = shadow.heard_at_ms + 5_000, []
+    for seq in (1, 2, 3):
+        applied = apply(shadow, state(seq), again_at)
+        shadow, told = applied.shadow, told + kinds(applied)
+    assert told == []
+
+
 def test_a_line_is_not_believed_before_its_time() -> None:
     shadow = heard(*[state(seq) for seq in range(1, 50)])
     at = shadow.heard_at_ms
