@@ -14,6 +14,7 @@ from backend.db.migrate import migrate as migrate_to_newest
 from backend.demo.city import BANKS
 from backend.demo.run import Wishes
 from backend.demo.run import demo as run_demo
+from backend.demo.stage import PACE_S
 from backend.demo.story import StepFailed
 from backend.domain.lang import Lang
 from backend.problems import StartError
@@ -125,6 +126,7 @@ def demo(
     broker: Broker = "auto",
     banks: Annotated[int, typer.Option(min=3, max=200, help="How many, in all.")] = BANKS,
     lang: Annotated[Lang | None, typer.Option(help="Not given: that of LANG, or en.")] = None,
+    pace: Annotated[float, typer.Option(min=0, max=60, help="Seconds to read a step.")] = PACE_S,
     picture: Annotated[Path | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Show it: a city of simulated banks, and one rental told step by step."""
@@ -137,6 +139,7 @@ def demo(
         broker=broker,
         banks=banks,
         lang=lang,
+        pace_s=pace,
         picture=picture,
     )
     sys.exit(run_demo(wishes))

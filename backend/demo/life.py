@@ -55,7 +55,10 @@ async def cells(hands: Hands) -> None:
         await asyncio.sleep(CELLS_S)
         with suppress(Refused):  # it moved between the look and the act: the next turn sees
             for place, bank in enumerate(await hands.look_at_all()):
-                if place % SHARES == turn and bank["state"]["output"] == "off":
+                if bank["state"]["output"] == "on":
+                    if bank["charge_mw"]:  # it went out off its charger
+                        await hands.do(bank["bank_id"], "charge", charge_mw=0)
+                elif place % SHARES == turn:
                     await _tend(hands, bank["bank_id"], bank["state"]["battery"], bank["charge_mw"])
 
 

@@ -19,7 +19,7 @@ from backend.demo.city import BANKS, HERE, OPERATOR_PHONE, THERE, City, found
 from backend.demo.client import App, News, Person, Refused
 from backend.demo.hands import BATTERY_SPEED, Hands, simulator
 from backend.demo.scene import Links, Scene, bank_line, receipt
-from backend.demo.stage import Stage, make_stage
+from backend.demo.stage import PACE_S, Stage, make_stage
 from backend.demo.story import STEPS, Cast, StepFailed, clock, play
 from backend.domain.lang import Lang
 from backend.problems import StartError
@@ -47,6 +47,8 @@ class Wishes:
     banks: int = BANKS
     lang: Lang | None = None
     """None: that of the environment."""
+    pace_s: float = PACE_S
+    """How long a step stays on the screen before the next begins."""
     picture: Path | None = None
     """Where to put a picture of the screen in the middle of the story."""
 
@@ -63,7 +65,9 @@ def demo(wishes: Wishes) -> int:
     """
     lang = wishes.lang or words.reader(os.environ)
     scene = Scene(lang=lang, steps_in_all=len(STEPS))
-    stage = make_stage(scene, SystemClock(), once=wishes.once, picture=wishes.picture)
+    stage = make_stage(
+        scene, SystemClock(), once=wishes.once, pace_s=wishes.pace_s, picture=wishes.picture
+    )
     try:
         with _data_dir(wishes.data_dir) as data_dir, _logs(stage, data_dir) as log:
             code = asyncio.run(_until_told(stage, _shown(stage, wishes, data_dir, log)))

@@ -31,11 +31,19 @@ class Stage:
     """Tells the story as it goes."""
 
     def __init__(
-        self, scene: Scene, console: Console, clock: Clock, *, is_live: bool, picture: Path | None
+        self,
+        scene: Scene,
+        console: Console,
+        clock: Clock,
+        *,
+        is_live: bool,
+        pace_s: float,
+        picture: Path | None,
     ) -> None:
         self.scene = scene
         self.console = console
         self.is_live = is_live
+        self.pace_s = pace_s
         self.picture = picture
         self.look: Callable[[], Awaitable[None]] = _nothing
         """Brings the table of banks up to date, for a picture."""
@@ -86,8 +94,7 @@ class Stage:
         if self.picture is not None and step == PICTURED:
             await self.look()
             self.picture.write_text(picture(self.scene), encoding="utf-8")
-        if self.is_live:
-            await asyncio.sleep(PACE_S)
+        await asyncio.sleep(self.pace_s)
 
     def _print_step(self) -> None:
         line = show.plain_step(self.scene.steps[-1], self.scene.steps_in_all)
@@ -99,16 +106,21 @@ class Stage:
             await asyncio.sleep(DRAW_EVERY_S)
 
 
-def make_stage(scene: Scene, clock: Clock, *, once: bool, picture: Path | None) -> Stage:
+def make_stage(
+    scene: Scene, clock: Clock, *, once: bool, pace_s: float = PACE_S, picture: Path | None = None
+) -> Stage:
     """A screen where there is a terminal large enough, and a person who stays; else lines."""
     console = Console()
-    is_live = (
-        console.is_terminal
-        and not once
-        and console.width >= show.WIDTH
-        and console.height >= show.HEIGHT
+    is_watched = console.is_terminal and not once
+    is_large = console.width >= show.WIDTH and console.height >= show.HEIGHT
+    return Stage(
+        scene,
+        console,
+        clock,
+        is_live=is_watched and is_large,
+        pace_s=pace_s if is_watched else 0,
+        picture=picture,
     )
-    return Stage(scene, console, clock, is_live=is_live, picture=picture)
 
 
 def picture(scene: Scene) -> str:

@@ -86,7 +86,7 @@ STEPS: Final[Mapping[str, tuple[_Both, _Both]]] = MappingProxyType(
             ("{bank} 收到 charge_stop，已上鎖", "{bank} heard charge_stop, and is locked"),
         ),
         "bill": (
-            ("生成待支付訂單，推送給{renter}", "The bill is raised, and {renter} hears"),
+            ("生成待支付訂單，推送給{renter}", "The bill is raised; {renter} hears"),
             ("計費 {seconds} 秒，連配送共 {amount}", "{amount}, for {seconds} s and delivery"),
         ),
         "pay": (

@@ -141,7 +141,7 @@ def terminal(*args: str) -> Iterator[Terminal]:
 
 
 def test_on_a_terminal_it_is_one_screen_that_ends_cleanly_in_the_middle() -> None:
-    with terminal() as shown:
+    with terminal("--pace", "0.2") as shown:
         shown.shows("hears charge_start")
         children = shown.children()
         code, took_s = shown.stop()
@@ -152,7 +152,7 @@ def test_on_a_terminal_it_is_one_screen_that_ends_cleanly_in_the_middle() -> Non
 
 
 def test_after_the_story_it_stays_up_until_it_is_stopped() -> None:
-    with terminal("--banks", "3") as shown:
+    with terminal("--banks", "3", "--pace", "0") as shown:
         shown.shows("curl -s --json")
         code, took_s = shown.stop()
     assert (code, took_s < ENDS_WITHIN_S) == (0, True)
