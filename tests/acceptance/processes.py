@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, TypeVar
 
-BOUND_S: Final = 20.0
+BOUND_S: Final = 40.0
 """How long anything may take here before it counts as not happening."""
 _LOOK_EVERY_S: Final = 0.02
 

@@ -90,9 +90,9 @@ def test_a_taken_port_is_said_in_a_sentence() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(StartError, match=f"127.0.0.1 port {port}") as refused:
-            server.listen("127.0.0.1", port)
+            server.listen("127.0.0.1", port, option="--provider-port")
 
-    assert "--port" in str(refused.value)
+    assert "choose another with --provider-port" in str(refused.value)
 
 
 def test_a_client_that_stops_reading_is_cut_off_by_the_kernel() -> None:
