@@ -43,7 +43,7 @@ class TokensIn(In):
 class RefreshIn(In):
     """A refresh token."""
 
-    refresh_token: str = Field(max_length=100)
+    refresh_token: str = Field(max_length=200)
 
 
 class TokensOut(Out):
@@ -144,9 +144,9 @@ def refresh(body: RefreshIn, parts: AppParts, session: DbSession, now: Now) -> T
 
 
 @router.post("/auth/logout", status_code=204)
-def sign_out(body: RefreshIn, session: DbSession, now: Now) -> None:
+def sign_out(body: RefreshIn, parts: AppParts, session: DbSession, now: Now) -> None:
     """Sign this device out, at once; doing it again changes nothing."""
-    signin.sign_out(session, refresh_token=body.refresh_token, now=now)
+    signin.sign_out(session, tokens=parts.tokens, refresh_token=body.refresh_token, now=now)
 
 
 @router.get("/me")

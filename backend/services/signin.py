@@ -102,6 +102,21 @@ class Tokens:
             raise Refusal(Code.UNAUTHENTICATED)
         return Claims(person_id=claims["sub"], sign_in_id=str(claims["sid"]), expires_at=expires_at)
 
+    def seal(self, sign_in_id: str) -> str:
+        """Make a refresh token: whose it is, 256 bits of chance, and our mark on both."""
+        text = f"{sign_in_id}.{ids.new_token()}"
+        return f"{text}.{self._mark(text)}"
+
+    def unseal(self, refresh_token: str) -> str | None:
+        """Tell whose a refresh token is, new or old; None if we never made it."""
+        text, _, mark = refresh_token.rpartition(".")
+        if not hmac.compare_digest(mark.encode(), self._mark(text).encode()):
+            return None
+        return text.partition(".")[0]
+
+    def _mark(self, text: str) -> str:
+        return hmac.new(self.secret.encode(), f"refresh:{text}".encode(), "sha256").hexdigest()
+
     def hash_of_code(self, *, code_id: str, code: str) -> str:
         """Hash a one-time code so that the database alone does not give it away."""
         return hmac.new(self.secret.encode(), f"{code_id}:{code}".encode(), "sha256").hexdigest()
@@ -206,26 +221,33 @@ def verify(
 def _sign_in(
     session: Session, *, settings: Settings, tokens: Tokens, person: Person, now: datetime
 ) -> SignedIn:
-    sign_in_id, secret = ids.new_id(), ids.new_token()
+    sign_in_id = ids.new_id()
+    refresh_token = tokens.seal(sign_in_id)
     session.add(
         SignIn(
             id=sign_in_id,
             person_id=person.id,
-            refresh_hash=_hash(secret),
+            refresh_hash=_hash(refresh_token),
             created_at=now,
             refreshed_at=now,
             expires_at=now + timedelta(seconds=settings.refresh_token_s),
         )
     )
-    return _tokens(tokens, person_id=person.id, sign_in_id=sign_in_id, secret=secret, now=now)
+    return _tokens(
+        tokens,
+        person_id=person.id,
+        sign_in_id=sign_in_id,
+        refresh_token=refresh_token,
+        now=now,
+    )
 
 
 def _tokens(
-    tokens: Tokens, *, person_id: str, sign_in_id: str, secret: str, now: datetime
+    tokens: Tokens, *, person_id: str, sign_in_id: str, refresh_token: str, now: datetime
 ) -> SignedIn:
     return SignedIn(
         access_token=tokens.issue(person_id=person_id, sign_in_id=sign_in_id, now=now),
-        refresh_token=f"{sign_in_id}.{secret}",
+        refresh_token=refresh_token,
         expires_in_s=tokens.access_s,
     )
 
@@ -242,29 +264,31 @@ def refresh(
 
     Raises:
         Refusal: it is not the newest one of a signed-in device. If it once was, the device
-            is signed out.
+            is signed out; one that was never ours signs nobody out.
     """
-    sign_in_id, _, old = refresh_token.partition(".")
-    new = ids.new_token()
+    sign_in_id = tokens.unseal(refresh_token)
+    if sign_in_id is None:
+        raise Refusal(Code.SESSION_ENDED)
+    new = tokens.seal(sign_in_id)
     person_id = people.rotate(
         session,
         sign_in_id=sign_in_id,
-        old_hash=_hash(old),
+        old_hash=_hash(refresh_token),
         new_hash=_hash(new),
         now=now,
         expires_at=now + timedelta(seconds=settings.refresh_token_s),
     )
     if person_id is None:
-        sign_out(session, refresh_token=refresh_token, now=now)
+        sign_out(session, tokens=tokens, refresh_token=refresh_token, now=now)
         keep_despite_refusal(session)
         raise Refusal(Code.SESSION_ENDED)
-    return _tokens(tokens, person_id=person_id, sign_in_id=sign_in_id, secret=new, now=now)
+    return _tokens(tokens, person_id=person_id, sign_in_id=sign_in_id, refresh_token=new, now=now)
 
 
-def sign_out(session: Session, *, refresh_token: str, now: datetime) -> None:
+def sign_out(session: Session, *, tokens: Tokens, refresh_token: str, now: datetime) -> None:
     """Sign the device out that this token, new or old, was given to."""
-    sign_in_id, _, _ = refresh_token.partition(".")
-    if people.revoke(session, sign_in_id=sign_in_id, now=now):
+    sign_in_id = tokens.unseal(refresh_token)
+    if sign_in_id is not None and people.revoke(session, sign_in_id=sign_in_id, now=now):
         tell(session, topic(sign_in_id))
 
 

@@ -259,6 +259,22 @@ def test_an_old_refresh_token_signs_the_device_out(client: TestClient, phones: P
     assert client.get("me").json()["code"] == "session_ended"
 
 
+def test_who_knows_a_device_by_name_only_can_not_sign_it_out(
+    client: TestClient, phones: Phones
+) -> None:
+    token = sign_in(client, phones)["refresh_token"]
+    sign_in_id, chance, mark = token.split(".")
+    for forged in (
+        f"{sign_in_id}.garbage",
+        f"{sign_in_id}.{chance[::-1]}.{mark}",
+        sign_in_id,
+        "é..",
+    ):
+        client.post("auth/logout", json={"refresh_token": forged})
+        assert client.post("auth/refresh", json={"refresh_token": forged}).status_code == 401
+    assert client.post("auth/refresh", json={"refresh_token": token}).status_code == 200
+
+
 def test_a_refresh_token_used_in_parallel_serves_one(live: httpx.Client, phones: Phones) -> None:
     token = sign_in(live, phones)["refresh_token"]
 
