@@ -18,7 +18,7 @@ from backend.demo.stage import PACE_S
 from backend.demo.story import StepFailed
 from backend.domain.lang import Lang
 from backend.problems import StartError
-from backend.settings import Settings
+from backend.settings import read_settings
 from backend.up import Options, Platform, running
 
 app = typer.Typer(
@@ -105,7 +105,7 @@ def _tell(platform: Platform) -> str:
 @app.command()
 def migrate(*, data_dir: DataDir = Path("lendwatt-data"), database: Database = "") -> None:
     """Bring a database to this version; ``up`` does so by itself."""
-    settings = Settings(data_dir=data_dir)
+    settings = read_settings(data_dir=data_dir)
     engine = make_engine(database or settings.url_of_database())
     migrate_to_newest(engine)
     typer.echo(f"{engine.url.render_as_string(hide_password=True)} is at this version.")

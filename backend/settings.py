@@ -7,9 +7,9 @@ one machine, reachable from that machine only.
 from collections.abc import Callable
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from backend import ids
@@ -142,4 +142,19 @@ def kept_secret(file: Path, make: Callable[[], str] = ids.new_token) -> str:
             f"The file {file} cannot be kept ({wrong.strerror}): "
             "set LENDWATT_DATA_DIR to a directory that can be written."
         )
+        raise StartError(msg) from wrong
+
+
+def read_settings(**given: Any) -> Settings:
+    """Read the settings: what was given, and the environment for the rest.
+
+    Raises:
+        StartError: a value cannot be used; says which.
+    """
+    try:
+        return Settings(**given)
+    except ValidationError as wrong:
+        first = wrong.errors(include_url=False, include_input=False)[0]
+        name = f"LENDWATT_{first['loc'][0]}".upper() if first["loc"] else "A setting"
+        msg = f"{name} cannot be used ({first['msg']}): mend it, or unset it for the default."
         raise StartError(msg) from wrong

@@ -12,8 +12,8 @@ import logging
 import secrets
 import signal
 import socket
-from collections.abc import AsyncIterator, Iterable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC
 from pathlib import Path
@@ -40,12 +40,12 @@ from backend.payments.provider_app import (
 from backend.payments.sandbox import SandboxProvider
 from backend.problems import StartError
 from backend.server import Plain, Server, listen, make_server
-from backend.settings import Settings, kept_secret, token_secret
+from backend.settings import Settings, kept_secret, read_settings, token_secret
 from backend.worker import Worker
 from gateway.broker import RunningBroker, start_broker
 from gateway.errors import StartError as GatewayStartError
 from gateway.service import Gateway
-from gateway.settings import GatewaySettings
+from gateway.settings import read_settings as read_gateway_settings
 
 SANDBOX: Final = "sandbox"
 READY_WITHIN_S: Final = 15.0
@@ -138,8 +138,9 @@ async def running(options: Options) -> AsyncIterator[Platform]:
         settings = _settings(options, _url(listener), _url(provider_listener))
         database = await asyncio.to_thread(_open, settings)
         stack.callback(database.engine.dispose)
+        with _in_our_words():
+            gateway_settings = read_gateway_settings()
         broker = await stack.enter_async_context(await _start_broker(options, database))
-        gateway_settings = GatewaySettings()
         platform = Platform(
             url=settings.public_url,
             provider_url=settings.provider_url,
@@ -181,7 +182,7 @@ def _url(listener: socket.socket) -> str:
 
 
 def _settings(options: Options, url: str, provider_url: str) -> Settings:
-    given = Settings(data_dir=options.data_dir)
+    given = read_settings(data_dir=options.data_dir)
     settings = given.model_copy(
         update={
             "host": options.host,
@@ -217,11 +218,20 @@ def _open(settings: Settings) -> Database:
     return Database(engine)
 
 
+@contextmanager
+def _in_our_words() -> Iterator[None]:
+    """What keeps the gateway from starting keeps us from starting."""
+    try:
+        yield
+    except GatewayStartError as wrong:
+        raise StartError(str(wrong)) from wrong
+
+
 async def _start_broker(options: Options, database: Database) -> RunningBroker:
     port = options.bank_port
     if port is None:
         port = 0 if _is_taken(options.host, USUAL_BANK_PORT) else USUAL_BANK_PORT
-    try:
+    with _in_our_words():
         return await start_broker(
             options.broker,
             engine=database.engine,
@@ -229,8 +239,6 @@ async def _start_broker(options: Options, database: Database) -> RunningBroker:
             port=port,
             allow_remote=options.allow_remote,
         )
-    except GatewayStartError as wrong:
-        raise StartError(str(wrong)) from wrong
 
 
 def _is_taken(host: str, port: int) -> bool:

@@ -16,7 +16,7 @@ from gateway.database import open_database
 from gateway.errors import StartError
 from gateway.health import health_app
 from gateway.service import Gateway
-from gateway.settings import GatewaySettings
+from gateway.settings import GatewaySettings, read_settings
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -55,7 +55,7 @@ def run(
 ) -> None:
     """Run until told to stop. Settings: the environment, ``LENDWATT_GATEWAY_*``."""
     given: dict[str, Any] = {"database_url": database, "broker": broker}
-    settings = GatewaySettings(**{key: value for key, value in given.items() if value is not None})
+    settings = read_settings(**{key: value for key, value in given.items() if value is not None})
     broker_at = partial(
         start_broker, settings.broker, host=host, port=bank_port, allow_remote=allow_remote,
         passwords=passwords,

@@ -4,12 +4,13 @@ Every queue, retry and loop of the gateway has its bound here, with what happens
 """
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from gateway.commands import Capabilities, CommandRules
+from gateway.errors import StartError
 from gateway.presence import PresenceRules
 
 Seconds = Annotated[float, Field(gt=0, le=3600)]
@@ -87,3 +88,22 @@ class GatewaySettings(BaseSettings):
     def capabilities(self, model: str | None) -> Capabilities:
         """What a model can be trusted with."""
         return self.weak_models.get(model or "", Capabilities())
+
+
+def read_settings(**given: Any) -> GatewaySettings:
+    """Read the settings: what was given, and the environment for the rest.
+
+    Raises:
+        StartError: a value cannot be used; says which.
+    """
+    try:
+        return GatewaySettings(**given)
+    except ValidationError as wrong:
+        first = wrong.errors(include_url=False, include_input=False)[0]
+        name = (
+            "LENDWATT_GATEWAY_" + str(first["loc"][0]).upper()
+            if first["loc"]
+            else "The environment"
+        )
+        msg = f"{name} cannot be used ({first['msg']}): mend it, or unset it for the default."
+        raise StartError(msg) from wrong
