@@ -10,13 +10,15 @@ says *what may follow what*; the proofs and the money that a move takes are othe
 - **Before the door**: REQUESTED, ACCEPTED, DELIVERING. The renter may still cancel.
 - **At the door**: DELIVERED (the handover is proven), DEPOSIT_DUE (the renter scanned to
   charge), STARTING (the deposit is held, the bank was told to feed). Nothing is billed yet: a
-  bank that does not start is START_FAILED, and a renter who thinks better of it asks for
-  it to be fetched. Either way it is collected and costs nothing.
+  bank that does not start is START_FAILED, and a renter who thinks better of it, or whose bank
+  never says whether it started, asks for it to be fetched. Either way it is collected and
+  costs nothing, unless the bank's late word proves that it fed before it was asked back.
 - **Renting**: RENTING (the bank's own state confirmed), RETURNING (the renter asked for it to
   be fetched), PAYMENT_DUE (staff have it back).
 - **Closed**: COMPLETED, CANCELLED, DECLINED: nothing leads out.
 
 A move to the same state is a wish already granted: phones repeat themselves, and so do people.
+News of the start that comes while RETURNING is evidence: it is written down, and moves nothing.
 
 Time
 ----
@@ -94,6 +96,8 @@ MOVES: Final[Mapping[tuple[RentalState, RentalEvent], RentalState]] = MappingPro
         (RentalState.DEPOSIT_DUE, RentalEvent.REQUEST_RETURN): RentalState.RETURNING,
         (RentalState.STARTING, RentalEvent.OUTPUT_CONFIRMED): RentalState.RENTING,
         (RentalState.STARTING, RentalEvent.START_REFUSED): RentalState.START_FAILED,
+        (RentalState.STARTING, RentalEvent.REQUEST_RETURN): RentalState.RETURNING,
+        (RentalState.STARTING, RentalEvent.COLLECT): RentalState.PAYMENT_DUE,
         (RentalState.START_FAILED, RentalEvent.COLLECT): RentalState.CANCELLED,
         # Renting.
         (RentalState.RENTING, RentalEvent.REQUEST_RETURN): RentalState.RETURNING,

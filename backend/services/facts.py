@@ -15,7 +15,7 @@ from backend.db.tables.rentals import JobKind, RentalRow
 from backend.domain.rental import RentalEvent, RentalState
 from backend.services import billing
 from backend.services.rentals import Place, open_job, stop_feeding
-from backend.services.steps import advance, hear
+from backend.services.steps import advance, hear, note
 from gateway.events import (
     BankLocked,
     BankOffline,
@@ -92,9 +92,11 @@ def _tell_owner(session: Session, event: Event, facts: dict[str, Any], *, now: d
 
 def _end_of_command(session: Session, event: CommandOutcome, *, now: datetime) -> None:
     rental = rentals.by_start(session, event.command)
-    if rental is None or rental.state is not RentalState.STARTING:
+    if rental is None or rental.state not in {RentalState.STARTING, RentalState.RETURNING}:
         return
-    if isinstance(event, CommandDone):
+    if rental.state is RentalState.RETURNING:
+        _told_late(session, rental, event, now=now)
+    elif isinstance(event, CommandDone):
         _started(session, rental, event, now=now)
     elif isinstance(event, CommandUnknown):
         # The money stays held until the bank's state resolves it.
@@ -106,18 +108,47 @@ def _end_of_command(session: Session, event: CommandOutcome, *, now: datetime) -
 
 def _started(session: Session, rental: RentalRow, event: CommandDone, *, now: datetime) -> None:
     """The bank's state confirms: it feeds, since when its own word says."""
-    told_at = seam.from_ms(event.occurred_at_ms)
-    fed_at = seam.feeding_since(session, rental.bank_id, until=told_at) or told_at
-    ordered_at = seam.ordered_at(session, event.command)
     advance(
         session,
         rental,
         RentalEvent.OUTPUT_CONFIRMED,
         now=now,
         evidence=event.id,
-        confirmed_at=max(fed_at, ordered_at),
+        confirmed_at=_fed_at(session, rental, event),
     )
     billing.note_evidence(session, rental)
+
+
+def _fed_at(session: Session, rental: RentalRow, event: CommandDone) -> datetime:
+    """Since when the bank feeds, by its own word, and not from before it was told to."""
+    told_at = seam.from_ms(event.occurred_at_ms)
+    fed_at = seam.feeding_since(session, rental.bank_id, until=told_at) or told_at
+    return max(fed_at, seam.ordered_at(session, event.command))
+
+
+def _told_late(
+    session: Session, rental: RentalRow, event: CommandOutcome, *, now: datetime
+) -> None:
+    """How the start ended, heard when the renter had asked for the bank to be fetched.
+
+    That it fed is evidence, for what was used before the request; that it did not lets the
+    deposit go; while it stays in doubt, the money stays held.
+    """
+    if rental.confirmed_at is not None or isinstance(event, CommandUnknown):
+        return
+    if not isinstance(event, CommandDone):
+        billing.release_deposit(session, rental, now=now)
+        return
+    note(
+        session,
+        rental,
+        RentalEvent.OUTPUT_CONFIRMED,
+        now=now,
+        evidence=event.id,
+        confirmed_at=_fed_at(session, rental, event),
+    )
+    billing.note_evidence(session, rental)
+    stop_feeding(session, rental, now=now)
 
 
 def _did_not_start(

@@ -94,6 +94,29 @@ def advance(
     return True
 
 
+def note(
+    session: Session,
+    rental: RentalRow,
+    event: RentalEvent,
+    *,
+    now: datetime,
+    evidence: str,
+    **changes: Any,
+) -> None:
+    """Write down what was heard too late to move a rental, with the changes that belong to it.
+
+    Raises:
+        Refusal: WRONG_STATE, because somebody moved it meanwhile.
+    """
+    heard = Move(
+        event=event, old=rental.state, new=rental.state, at=now, by_id=None, evidence=evidence
+    )
+    session.flush()
+    if not rentals.move(session, rental.id, heard, changes):
+        raise Refusal(Code.WRONG_STATE, state=rental.state, event=event)
+    session.refresh(rental)
+
+
 def announce(session: Session, rental: RentalRow, *, now: datetime) -> None:
     """Tell whom it concerns that a rental came to the state it is in."""
     bank = market.bank(session, rental.bank_id)

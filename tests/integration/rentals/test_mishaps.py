@@ -13,6 +13,7 @@ from sqlmodel import col, update
 from backend import worker
 from backend.api import stream
 from backend.api.hub import Hub
+from backend.db import rentals
 from backend.db.seam import to_ms
 from backend.db.tables.money import PaymentRow
 from backend.payments.port import PaymentStatus
@@ -187,6 +188,128 @@ def test_a_bank_that_is_being_rented_is_not_told_to_stop_when_it_is_back(world: 
     world.tell(_online(world))
     world.follow()
     assert world.commands() == [("charge_start", "done")]
+
+
+# -- a start in doubt -------------------------------------------------------------------------
+
+
+def _returned_in_doubt(world: Any, *, then: timedelta = timedelta(minutes=10)) -> str:
+    """The bank was told to feed and is silent; some time later the renter gives it back."""
+    rental = str(world.starting())
+    world.clock.turn(minutes=2)
+    world.ended(events.CommandUnknown, "no_answer")
+    world.follow()
+    world.clock.turn(seconds=then.total_seconds())
+    world.people["renter"].did(f"/rentals/{rental}/return", PLACE)
+    world.follow()
+    return rental
+
+
+def _collected(world: Any) -> None:
+    world.staff_does("accept")
+    world.staff_does("collect", qr_token=world.tokens["LW-0001"])
+    world.send()
+
+
+def test_a_bank_that_stays_silent_is_given_back_for_nothing_and_the_deposit_let_go(
+    world: Any,
+) -> None:
+    world.market()
+    rental = _returned_in_doubt(world)
+    assert world.state(rental) == "returning"
+    world.send()
+    assert world.rental(rental)["deposit"]["state"] == "held"
+    world.clock.turn(hours=5)
+    _collected(world)
+    told = world.rental(rental)
+    assert (told["state"], told["amount_minor"], told["lines"]) == ("completed", 0, [])
+    assert told["billing_start_at"] is None
+    assert told["deposit"]["state"] == "released"
+    assert world.balance("provider_holds") == world.balance("provider_cash") == 0
+    world.staff_does("check-in", qr_token=world.tokens["LW-0001"])
+
+
+def test_a_bank_that_feeds_only_after_it_was_asked_back_is_stopped_and_costs_nothing(
+    world: Any,
+) -> None:
+    world.market()
+    rental = _returned_in_doubt(world)
+    world.clock.turn(minutes=3)
+    world.bank_is("LW-0001", output="on", lock="unlocked")
+    world.since(events.OutputOn, "LW-0001")
+    world.ended(events.CommandDone)
+    world.follow()
+    assert world.state(rental) == "returning"
+    assert world.commands() == [("charge_start", "done"), ("charge_stop", "created")]
+    world.clock.turn(hours=5)
+    _collected(world)
+    told = world.rental(rental)
+    assert (told["state"], told["amount_minor"], told["lines"]) == ("completed", 0, [])
+    assert told["deposit"]["state"] == "released"
+
+
+def test_a_late_word_that_the_bank_fed_all_along_bills_until_it_was_asked_back(
+    world: Any,
+) -> None:
+    world.market()
+    fed_at = world.clock.now() + timedelta(seconds=5)
+    rental = _returned_in_doubt(world, then=timedelta(minutes=20))
+    asked_at = world.clock.now()
+    world.clock.turn(hours=2)
+    world.bank_is("LW-0001", output="on", lock="unlocked")
+    world.since(events.OutputOn, "LW-0001", at=fed_at)
+    world.ended(events.CommandDone)
+    world.follow()
+    assert world.commands() == [("charge_start", "done"), ("charge_stop", "created")]
+    _collected(world)
+    told = world.rental(rental)
+    assert told["state"] == "payment_due"
+    assert told["duration_s"] == (asked_at - fed_at).total_seconds()
+    assert told["amount_minor"] == 500 + 2 * 100  # the delivery, and two quarters of an hour
+
+
+def test_a_late_confirmation_is_written_down_once_with_its_proof(world: Any) -> None:
+    world.market()
+    rental = _returned_in_doubt(world)
+    world.clock.turn(minutes=3)
+    world.bank_is("LW-0001", output="on", lock="unlocked")
+    world.ended(events.CommandDone)
+    world.follow()
+    with world.database.reading() as session:
+        row = rentals.read(session, rental)
+        last = rentals.steps(session, rental)[-1]
+        assert row.confirmed_at == world.clock.now()
+        assert (last.event, last.state) == ("output_confirmed", "returning")
+        assert last.evidence == f"LW-0001.command_done.{row.start_command_id}"
+    assert world.follower.work() == 0
+
+
+def test_a_late_word_that_the_bank_did_not_start_lets_the_deposit_go_before_it_is_fetched(
+    world: Any,
+) -> None:
+    world.market()
+    rental = _returned_in_doubt(world)
+    world.ended(events.CommandExpired, "not_carried_out")
+    world.follow()
+    world.send()
+    told = world.rental(rental)
+    assert (told["state"], told["deposit"]["state"]) == ("returning", "released")
+    _collected(world)
+    assert world.state(rental) == "completed"
+
+
+def test_a_start_that_falls_into_doubt_after_the_request_for_return_keeps_the_deposit(
+    world: Any,
+) -> None:
+    world.market()
+    rental = world.starting()
+    world.people["renter"].did(f"/rentals/{rental}/return", PLACE)
+    world.clock.turn(minutes=2)
+    world.ended(events.CommandUnknown, "no_answer")
+    world.follow()
+    world.send()
+    told = world.rental(rental)
+    assert (told["state"], told["deposit"]["state"]) == ("returning", "held")
 
 
 def _online(world: Any) -> events.BankOnline:

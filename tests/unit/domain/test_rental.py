@@ -75,6 +75,20 @@ def test_who_thinks_better_of_it_at_the_door_has_the_bank_fetched(known):
     assert walk(*known, E.REQUEST_RETURN, E.COLLECT) is S.PAYMENT_DUE
 
 
+def test_a_bank_that_never_says_whether_it_started_can_be_given_back():
+    assert walk(*RENTING[:-1], E.REQUEST_RETURN, E.COLLECT, E.PAID) is S.COMPLETED
+
+
+def test_a_bank_that_never_says_whether_it_started_can_be_collected():
+    assert walk(*RENTING[:-1], E.COLLECT, E.PAID) is S.COMPLETED
+
+
+@pytest.mark.parametrize("event", [E.OUTPUT_CONFIRMED, E.START_REFUSED])
+def test_news_of_the_start_that_comes_after_the_request_for_return_moves_nothing(event):
+    with pytest.raises(Refusal):
+        walk(*RENTING[:-1], E.REQUEST_RETURN, event)
+
+
 @pytest.mark.parametrize("done", range(3))
 def test_until_the_bank_is_delivered_the_renter_may_cancel(done):
     assert walk(*DELIVERED[:done], E.CANCEL) is S.CANCELLED
@@ -107,7 +121,10 @@ def test_what_is_not_in_the_table_is_refused_and_names_both(state, event):
     [
         (S.STARTING, {(S.DEPOSIT_DUE, E.DEPOSIT_HELD)}),
         (S.RENTING, {(S.STARTING, E.OUTPUT_CONFIRMED)}),
-        (S.PAYMENT_DUE, {(S.RENTING, E.COLLECT), (S.RETURNING, E.COLLECT)}),
+        (
+            S.PAYMENT_DUE,
+            {(S.STARTING, E.COLLECT), (S.RENTING, E.COLLECT), (S.RETURNING, E.COLLECT)},
+        ),
         (S.COMPLETED, {(S.PAYMENT_DUE, E.PAID)}),
     ],
 )
