@@ -2,8 +2,10 @@
 
 import os
 import shutil
+from collections.abc import Iterator
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 
 from tests.rows import ROWS
@@ -48,6 +50,13 @@ def _want_programs(item: pytest.Item) -> None:
         if missing and item.get_closest_marker(marker):
             told = f"not installed: {', '.join(missing)} (make test installs them where it may)"
             pytest.fail(told, pytrace=False) if CI else pytest.skip(told)
+
+
+@pytest.fixture(autouse=True)
+def logs_as_they_were() -> Iterator[None]:
+    """A command that a test ran in this process may have sent the logs to its own output."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")
