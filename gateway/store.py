@@ -333,7 +333,7 @@ def _many(
     """Plain tuples, many to a statement; a row that is there is overwritten, or left.
 
     Not ``executemany``: SQLite's driver gives Python's lock away at every row, and the thread
-    that reads the socket takes it; that cost a sixth of all there was.
+    that reads the socket takes it; that cost about a tenth of all there was.
     """
     for first in range(0, len(rows), _ROWS_AT_ONCE):
         chunk = rows[first : first + _ROWS_AT_ONCE]

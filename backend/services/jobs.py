@@ -119,17 +119,7 @@ def _pick_up(
     bank = market.bank(session, rental.bank_id)
     if qr_token is None:
         raise Refusal(Code.PROOF_REQUIRED, giver=bank.holder, taker=Holder.STAFF, proof="none")
-    check_label(session, expected=bank.id, qr_token=qr_token)
-    pass_bank(
-        session,
-        bank,
-        taker=Holder.STAFF,
-        taker_id=who.person_id,
-        proof=Proof.SCAN,
-        by_id=who.person_id,
-        now=now,
-        rental_id=rental.id,
-    )
+    _take_in_hand(session, who, rental, bank, qr_token=qr_token, now=now)
     advance(
         session,
         rental,
@@ -214,17 +204,7 @@ def collect(
     rental = rentals.rental(session, job.rental_id)
     step(rental.state, RentalEvent.COLLECT)
     bank = market.bank(session, rental.bank_id)
-    check_label(session, expected=bank.id, qr_token=qr_token)
-    pass_bank(
-        session,
-        bank,
-        taker=Holder.STAFF,
-        taker_id=who.person_id,
-        proof=Proof.SCAN,
-        by_id=who.person_id,
-        now=now,
-        rental_id=rental.id,
-    )
+    _take_in_hand(session, who, rental, bank, qr_token=qr_token, now=now)
     stop_feeding(session, rental, now=now)
     _end(session, who, rental, job, now=now)
     old = (JobState.ACCEPTED, JobState.UNDER_WAY)
@@ -280,6 +260,29 @@ def check_in(
     market.bank_is_home(session, bank.id)
     session.refresh(job)
     return view(session, job)
+
+
+def _take_in_hand(
+    session: Session,
+    who: Principal,
+    rental: RentalRow,
+    bank: BankRow,
+    *,
+    qr_token: str,
+    now: datetime,
+) -> None:
+    """Staff hold the bank now, proven by a scan of its own label."""
+    check_label(session, expected=bank.id, qr_token=qr_token)
+    pass_bank(
+        session,
+        bank,
+        taker=Holder.STAFF,
+        taker_id=who.person_id,
+        proof=Proof.SCAN,
+        by_id=who.person_id,
+        now=now,
+        rental_id=rental.id,
+    )
 
 
 def _move(session: Session, job: JobRow, old: JobState, new: JobState, **changes: object) -> bool:

@@ -47,13 +47,7 @@ SECRET = "a-secret-for-tests-only"
 OBSERVER = "observer"
 
 MOSQUITTO = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
-pytestmark = [
-    pytest.mark.mosquitto,
-    pytest.mark.skipif(
-        MOSQUITTO is None and os.environ.get("CI") != "true",
-        reason="Debian's mosquitto is not installed",
-    ),
-]
+pytestmark = pytest.mark.mosquitto
 
 M = TypeVar("M", bound=BaseModel)
 Heard = tuple[bool, BaseModel]

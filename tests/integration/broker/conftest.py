@@ -1,7 +1,6 @@
 """A running broker with three banks."""
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -12,7 +11,6 @@ from sqlmodel import Session, SQLModel
 from gateway import credentials
 from gateway.broker import start_broker
 from gateway.clock import now_ms
-from gateway.mosquitto import find_mosquitto
 from gateway.protocol import BankId
 from gateway.tables import BankCredential
 from tests.integration.broker.clients import BANKS, World
@@ -34,16 +32,8 @@ def secrets(engine: Engine) -> dict[BankId, str]:
     return issued
 
 
-def needs_mosquitto() -> None:
-    """Skip without Mosquitto; fail where it ought to be."""
-    if find_mosquitto() is None:
-        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)("no mosquitto here")
-
-
 @pytest.fixture(params=["embedded", pytest.param("mosquitto", marks=pytest.mark.mosquitto)])
 def kind(request: pytest.FixtureRequest) -> str:
-    if request.param == "mosquitto":
-        needs_mosquitto()
     return request.param
 
 

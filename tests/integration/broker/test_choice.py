@@ -13,7 +13,6 @@ from gateway.clock import now_ms
 from gateway.errors import StartError
 from gateway.mosquitto import free_port, listening_socket
 from tests.integration.broker.clients import BANKS, until
-from tests.integration.broker.conftest import needs_mosquitto
 
 ONE, TWO, THREE = BANKS
 
@@ -31,7 +30,6 @@ async def test_auto_is_the_embedded_broker_where_mosquitto_is_not_installed(engi
 
 @pytest.mark.mosquitto
 async def test_auto_is_mosquitto_where_it_is_installed(engine):
-    needs_mosquitto()
     async with await start_broker("auto", engine=engine) as broker:
         assert broker.kind is BrokerKind.MOSQUITTO
 

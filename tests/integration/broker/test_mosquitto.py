@@ -17,7 +17,6 @@ from gateway.broker import start_broker
 from gateway.errors import StartError
 from gateway.mosquitto import Mosquitto
 from tests.integration.broker.clients import BANKS, World, until
-from tests.integration.broker.conftest import needs_mosquitto
 
 ONE, TWO, _ = BANKS
 PROJECT = Path(__file__).parents[3]
@@ -25,11 +24,6 @@ SERVER_FILE = PROJECT / "mosquitto.conf"
 SERVER_DIRECTORY = Path("/etc/mosquitto/lendwatt")
 
 pytestmark = pytest.mark.mosquitto
-
-
-@pytest.fixture(autouse=True)
-def _installed() -> None:
-    needs_mosquitto()
 
 
 @pytest.fixture

@@ -24,7 +24,6 @@ from backend.domain.rental import RentalState
 from backend.domain.tariff import BillingStart, Rounding, Terms, to_json
 from backend.ids import new_id, new_token
 from backend.settings import Settings
-from backend.web.pages import install
 from gateway.tables import BankShadow
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -201,8 +200,6 @@ def browser(settings: Settings) -> Iterator[Browser]:
     database, clock = Database(engine), HandClock()
     parts = main.make_parts(settings, database=database, clock=clock)
     app = main.create_app(parts)
-    if not any(getattr(route, "name", "") == "static" for route in app.routes):
-        install(app)
     with TestClient(app, base_url="http://lendwatt.test", raise_server_exceptions=False) as client:
         yield Browser(client=client, database=database, clock=clock)
     engine.dispose()
