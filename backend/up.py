@@ -50,8 +50,6 @@ from gateway.settings import read_settings as read_gateway_settings
 SANDBOX: Final = "sandbox"
 READY_WITHIN_S: Final = 15.0
 STOP_WITHIN_S: Final = 15.0
-SWEEP_EVERY_S: Final = 5
-FORGET_EVERY_S: Final = 600
 _LINK_LOG: Final = logging.getLogger("gateway.link")
 
 
@@ -308,7 +306,8 @@ def _backend_server(settings: Settings, platform: Platform, stack: AsyncExitStac
     for worker in (follower, sender):
         worker.start()
         stack.callback(worker.stop, STOP_WITHIN_S)
-    stack.callback(_sweep(database, providers, clock, limits, settings).shutdown)
+    tools = sweeps.Tools(database=database, providers=providers, settings=settings, outbox=limits)
+    stack.callback(_sweep(tools, clock).shutdown)
     parts = make_parts(
         settings,
         database=database,
@@ -325,27 +324,16 @@ def _backend_server(settings: Settings, platform: Platform, stack: AsyncExitStac
     return make_server(create_app(parts), settings=settings, hub=parts.hub)
 
 
-def _sweep(
-    database: Database,
-    providers: sweeps.Providers,
-    clock: SystemClock,
-    limits: OutboxLimits,
-    settings: Settings,
-) -> BackgroundScheduler:
+def _sweep(tools: sweeps.Tools, clock: SystemClock) -> BackgroundScheduler:
     """Start the periodic jobs: only a clock, since what is due stands in the database."""
     scheduler = BackgroundScheduler(
         job_defaults={"max_instances": 1, "coalesce": True, "misfire_grace_time": None},
         timezone=UTC,
     )
-    for job, every_s in (
-        (
-            lambda: sweeps.ask_in_doubt(database, providers, limits=limits, now=clock.now()),
-            SWEEP_EVERY_S,
-        ),
-        (lambda: sweeps.start_waiting(database, now=clock.now()), SWEEP_EVERY_S),
-        (lambda: sweeps.forget(database, settings, now=clock.now()), FORGET_EVERY_S),
-    ):
-        scheduler.add_job(job, "interval", seconds=every_s)
+    for each in sweeps.ALL:
+        scheduler.add_job(
+            lambda run=each.run: run(tools, clock.now()), "interval", seconds=each.every_s
+        )
     scheduler.start()
     return scheduler
 

@@ -350,7 +350,7 @@ NAMES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         RentalState.PAYMENT_DUE: ("待支付", "waiting for payment"),
         RentalState.COMPLETED: ("已完成", "completed"),
         RentalState.CANCELLED: ("已取消", "cancelled"),
-        RentalState.DECLINED: ("已被拒絕", "declined"),
+        RentalState.UNDELIVERABLE: ("無法送達", "could not be delivered"),
         RentalState.START_FAILED: ("啟動失敗", "not started"),
         DepositState.PENDING: ("待確認", "pending"),
         DepositState.HELD: ("已凍結", "held"),

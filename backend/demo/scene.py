@@ -14,7 +14,7 @@ from backend.domain.lang import Lang
 SAME_NEWS: Final = timedelta(seconds=2)
 """The same kind about the same thing within this is one news that several people heard."""
 NEWS_KEPT: Final = 40
-_OVER: Final = frozenset({"completed", "cancelled", "declined"})
+_OVER: Final = frozenset({"completed", "cancelled", "undeliverable"})
 
 
 class Mood(StrEnum):

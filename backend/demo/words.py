@@ -223,7 +223,7 @@ NEWS: Final[Mapping[str, _Both]] = MappingProxyType(
         "rental.payment_due": ("待支付", "bill due"),
         "rental.completed": ("訂單完成", "completed"),
         "rental.cancelled": ("已取消", "cancelled"),
-        "rental.declined": ("已被拒絕", "declined"),
+        "rental.undeliverable": ("無法送達", "could not be delivered"),
         "rental.start_failed": ("啟動失敗", "not started"),
         "rental.start_in_doubt": ("啟動待查", "start in doubt"),
         "payment.open": ("支付頁面已備好", "page to pay on"),

@@ -62,16 +62,20 @@ CUSTODY_MOVES: Final[Mapping[tuple[Holder, Holder], frozenset[Proof]]] = Mapping
         (Holder.STAFF, Holder.LOST): _BY_REASON,
         (Holder.RENTER, Holder.LOST): _BY_REASON,
         (Holder.LOST, Holder.MERCHANT): _BY_SCAN | _BY_REASON,
+        (Holder.LOST, Holder.STAFF): _BY_SCAN,
         (Holder.RENTER, Holder.SOLD): _BY_REASON,
         (Holder.LOST, Holder.SOLD): _BY_REASON,
+        (Holder.SOLD, Holder.MERCHANT): _BY_SCAN | _BY_REASON,
     }
 )
-"""From whom to whom a bank may go, and which proofs that takes. SOLD is final."""
+"""From whom to whom a bank may go, and which proofs that takes. SOLD ends by buying it back."""
 
 _AT_HOME: Final = frozenset({Holder.MERCHANT})
 _ON_THE_WAY: Final = frozenset({Holder.STAFF})
 _AWAY: Final = frozenset({Holder.RENTER})
 _BACK: Final = frozenset({Holder.STAFF, Holder.MERCHANT})
+_SOLD: Final = frozenset({Holder.SOLD})
+_LOST: Final = frozenset({Holder.LOST})
 
 HOLDINGS: Final[Mapping[RentalState, frozenset[Holder]]] = MappingProxyType(
     {
@@ -84,10 +88,10 @@ HOLDINGS: Final[Mapping[RentalState, frozenset[Holder]]] = MappingProxyType(
         RentalState.RENTING: _AWAY,
         RentalState.RETURNING: _AWAY,
         RentalState.START_FAILED: _AWAY,
-        RentalState.PAYMENT_DUE: _BACK,
-        RentalState.COMPLETED: _BACK,
-        RentalState.CANCELLED: _BACK,
-        RentalState.DECLINED: _AT_HOME,
+        RentalState.PAYMENT_DUE: _BACK | _SOLD,
+        RentalState.COMPLETED: _BACK | _SOLD,
+        RentalState.CANCELLED: _BACK | _LOST,
+        RentalState.UNDELIVERABLE: _AT_HOME | _LOST,
     }
 )
 """In whose hands the bank is while, or in the moment when, its rental is in a state."""

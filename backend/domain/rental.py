@@ -7,15 +7,25 @@ A rental is in one :class:`RentalState`. A :class:`RentalEvent` takes it along a
 says *what may follow what*; the proofs and the money that a move takes are other rules
 (``custody``, ``handover``, ``deposit``, ``ledger``), each checked in the same transaction.
 
-- **Before the door**: REQUESTED, ACCEPTED, DELIVERING. The renter may still cancel.
+- **Before the door**: REQUESTED, ACCEPTED, DELIVERING. The renter may still cancel, for a fee
+  that depends on the stage and was shown before: then it is PAYMENT_DUE at once. Whoever does
+  not deliver in time is relieved: REASSIGN goes back to REQUESTED, with another bank if the
+  first is on its way already; and when nobody is left to ask, it is given up: UNDELIVERABLE.
 - **At the door**: DELIVERED (the handover is proven), DEPOSIT_DUE (the renter scanned to
   charge), STARTING (the deposit is held, the bank was told to feed). Nothing is billed yet: a
   bank that does not start is START_FAILED, and a renter who thinks better of it, or whose bank
   never says whether it started, asks for it to be fetched. Either way it is collected and
   costs nothing, unless the bank's late word proves that it fed before it was asked back.
 - **Renting**: RENTING (the bank's own state confirmed), RETURNING (the renter asked for it to
-  be fetched), PAYMENT_DUE (staff have it back).
-- **Closed**: COMPLETED, CANCELLED, DECLINED: nothing leads out.
+  be fetched, or says that it is back already, or that it is broken: then the meter stands),
+  PAYMENT_DUE (staff have it back; or it was bought, at the price of the cap).
+- **Closed**: COMPLETED, CANCELLED, UNDELIVERABLE: nothing leads out.
+
+A claim that the bank is back freezes the meter until staff confirm (COLLECT) or deny it
+(DENY_RETURN), and then the meter was never frozen. A SWAP ends this rental as a return does and
+begins another for the substitute: one rental is one bank, always. LOSE closes a rental whose bank
+is gone and which never fed its renter: nobody is billed. A dispute is no state: it is about the
+bill, not about the bank (``dispute``).
 
 A move to the same state is a wish already granted: phones repeat themselves, and so do people.
 News of the start that comes while RETURNING is evidence: it is written down, and moves nothing.
@@ -27,8 +37,9 @@ the bank's state confirms that it feeds (:func:`billing_start`). It ends at the 
 credible evidence, in the renter's favour (:func:`returned_at`): a collection that comes late,
 or news that does, costs the renter nothing.
 
-What must always hold: RENTING is entered only from STARTING, and STARTING only with a deposit
-held; COMPLETED only from PAYMENT_DUE; PAYMENT_DUE only by a collection. A rental with nothing
+What must always hold: RENTING is entered only from STARTING (or again, from a return that was
+denied), and STARTING only with a deposit held; COMPLETED only from PAYMENT_DUE; PAYMENT_DUE only
+by a collection, a purchase, or a cancellation that costs something. A rental with nothing
 to pay is paid, by the platform itself, in the moment that it is collected.
 """
 
@@ -57,7 +68,7 @@ class RentalState(StrEnum):
     PAYMENT_DUE = "payment_due"
     COMPLETED = "completed"
     CANCELLED = "cancelled"
-    DECLINED = "declined"
+    UNDELIVERABLE = "undeliverable"
     START_FAILED = "start_failed"
 
 
@@ -65,8 +76,10 @@ class RentalEvent(StrEnum):
     """What happens to a rental."""
 
     ACCEPT = "accept"
-    DECLINE = "decline"
+    REASSIGN = "reassign"
+    GIVE_UP = "give_up"
     CANCEL = "cancel"
+    CANCEL_FOR_FEE = "cancel_for_fee"
     SET_OUT = "set_out"
     HAND_OVER = "hand_over"
     SCAN = "scan"
@@ -74,6 +87,11 @@ class RentalEvent(StrEnum):
     OUTPUT_CONFIRMED = "output_confirmed"
     START_REFUSED = "start_refused"
     REQUEST_RETURN = "request_return"
+    CLAIM_RETURNED = "claim_returned"
+    DENY_RETURN = "deny_return"
+    SWAP = "swap"
+    BUY_OUT = "buy_out"
+    LOSE = "lose"
     COLLECT = "collect"
     PAID = "paid"
 
@@ -82,28 +100,50 @@ MOVES: Final[Mapping[tuple[RentalState, RentalEvent], RentalState]] = MappingPro
     {
         # Before the door.
         (RentalState.REQUESTED, RentalEvent.ACCEPT): RentalState.ACCEPTED,
-        (RentalState.REQUESTED, RentalEvent.DECLINE): RentalState.DECLINED,
+        (RentalState.REQUESTED, RentalEvent.REASSIGN): RentalState.REQUESTED,
+        (RentalState.REQUESTED, RentalEvent.GIVE_UP): RentalState.UNDELIVERABLE,
         (RentalState.REQUESTED, RentalEvent.CANCEL): RentalState.CANCELLED,
         (RentalState.ACCEPTED, RentalEvent.SET_OUT): RentalState.DELIVERING,
+        (RentalState.ACCEPTED, RentalEvent.REASSIGN): RentalState.REQUESTED,
         (RentalState.ACCEPTED, RentalEvent.CANCEL): RentalState.CANCELLED,
+        (RentalState.ACCEPTED, RentalEvent.CANCEL_FOR_FEE): RentalState.PAYMENT_DUE,
         (RentalState.DELIVERING, RentalEvent.HAND_OVER): RentalState.DELIVERED,
+        (RentalState.DELIVERING, RentalEvent.REASSIGN): RentalState.REQUESTED,
         (RentalState.DELIVERING, RentalEvent.CANCEL): RentalState.CANCELLED,
+        (RentalState.DELIVERING, RentalEvent.CANCEL_FOR_FEE): RentalState.PAYMENT_DUE,
         # At the door.
         (RentalState.DELIVERED, RentalEvent.SCAN): RentalState.DEPOSIT_DUE,
         (RentalState.DELIVERED, RentalEvent.REQUEST_RETURN): RentalState.RETURNING,
+        (RentalState.DELIVERED, RentalEvent.SWAP): RentalState.RETURNING,
+        (RentalState.DELIVERED, RentalEvent.COLLECT): RentalState.CANCELLED,
+        (RentalState.DELIVERED, RentalEvent.LOSE): RentalState.CANCELLED,
         (RentalState.DEPOSIT_DUE, RentalEvent.SCAN): RentalState.DEPOSIT_DUE,
         (RentalState.DEPOSIT_DUE, RentalEvent.DEPOSIT_HELD): RentalState.STARTING,
         (RentalState.DEPOSIT_DUE, RentalEvent.REQUEST_RETURN): RentalState.RETURNING,
+        (RentalState.DEPOSIT_DUE, RentalEvent.SWAP): RentalState.RETURNING,
+        (RentalState.DEPOSIT_DUE, RentalEvent.COLLECT): RentalState.CANCELLED,
+        (RentalState.DEPOSIT_DUE, RentalEvent.LOSE): RentalState.CANCELLED,
         (RentalState.STARTING, RentalEvent.OUTPUT_CONFIRMED): RentalState.RENTING,
         (RentalState.STARTING, RentalEvent.START_REFUSED): RentalState.START_FAILED,
         (RentalState.STARTING, RentalEvent.REQUEST_RETURN): RentalState.RETURNING,
+        (RentalState.STARTING, RentalEvent.SWAP): RentalState.RETURNING,
         (RentalState.STARTING, RentalEvent.COLLECT): RentalState.PAYMENT_DUE,
+        (RentalState.STARTING, RentalEvent.LOSE): RentalState.CANCELLED,
+        (RentalState.START_FAILED, RentalEvent.SWAP): RentalState.START_FAILED,
         (RentalState.START_FAILED, RentalEvent.COLLECT): RentalState.CANCELLED,
+        (RentalState.START_FAILED, RentalEvent.LOSE): RentalState.CANCELLED,
         # Renting.
         (RentalState.RENTING, RentalEvent.REQUEST_RETURN): RentalState.RETURNING,
+        (RentalState.RENTING, RentalEvent.CLAIM_RETURNED): RentalState.RETURNING,
+        (RentalState.RENTING, RentalEvent.SWAP): RentalState.RETURNING,
         (RentalState.RENTING, RentalEvent.COLLECT): RentalState.PAYMENT_DUE,
+        (RentalState.RENTING, RentalEvent.BUY_OUT): RentalState.PAYMENT_DUE,
         (RentalState.RETURNING, RentalEvent.REQUEST_RETURN): RentalState.RETURNING,
+        (RentalState.RETURNING, RentalEvent.CLAIM_RETURNED): RentalState.RETURNING,
+        (RentalState.RETURNING, RentalEvent.DENY_RETURN): RentalState.RENTING,
         (RentalState.RETURNING, RentalEvent.COLLECT): RentalState.PAYMENT_DUE,
+        (RentalState.RETURNING, RentalEvent.BUY_OUT): RentalState.PAYMENT_DUE,
+        (RentalState.RETURNING, RentalEvent.LOSE): RentalState.CANCELLED,
         (RentalState.PAYMENT_DUE, RentalEvent.PAID): RentalState.COMPLETED,
     }
 )
@@ -159,7 +199,7 @@ _SHOWN: Final[Mapping[RentalState, tuple[Stage, MerchantList]]] = MappingProxyTy
         RentalState.PAYMENT_DUE: (Stage.RENTING, MerchantList.IN_PROGRESS),
         RentalState.COMPLETED: (Stage.COMPLETED, MerchantList.COMPLETED),
         RentalState.CANCELLED: (Stage.CLOSED, MerchantList.CLOSED),
-        RentalState.DECLINED: (Stage.CLOSED, MerchantList.CLOSED),
+        RentalState.UNDELIVERABLE: (Stage.CLOSED, MerchantList.CLOSED),
         RentalState.START_FAILED: (Stage.CLOSED, MerchantList.TO_COLLECT),
     }
 )

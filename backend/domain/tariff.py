@@ -83,6 +83,12 @@ class Terms:
     """Held from the scan to charge until the rental is completed."""
     billing_start: BillingStart
     rounding: Rounding
+    cancel_accepted_minor: Minor = ZERO
+    """What it costs to cancel once staff have accepted; before that it costs nothing."""
+    cancel_delivering_minor: Minor = ZERO
+    """What it costs to cancel once staff are on the way with the bank."""
+    min_battery_pct: int = 50
+    """The charge a bank must have at the handover, as its market says."""
 
 
 # -- the price -----------------------------------------------------------------------------
@@ -297,7 +303,9 @@ def check(terms: Terms) -> Terms:
 
 # -- the snapshot --------------------------------------------------------------------------
 
-SNAPSHOT_VERSION: Final = 1
+SNAPSHOT_VERSION: Final = 2
+_SINCE_2: Final = frozenset({"cancel_accepted_minor", "cancel_delivering_minor", "min_battery_pct"})
+"""Terms that version 1 had not: it meant their defaults."""
 _WORDS: Final = frozenset({"currency", "billing_start", "rounding"})
 """The terms that are not numbers."""
 
@@ -315,7 +323,10 @@ def from_json(snapshot: str) -> Terms:
     """
     told: dict[str, Any] = json.loads(snapshot)
     names = {field.name for field in fields(Terms)}
-    if told.pop("version", None) != SNAPSHOT_VERSION or told.keys() != names:
+    version = told.pop("version", None)
+    if version == 1:
+        names -= _SINCE_2
+    if version not in {1, SNAPSHOT_VERSION} or told.keys() != names:
         msg = f"not the terms of a tariff, version {SNAPSHOT_VERSION}: {snapshot[:80]!r}"
         raise ValueError(msg)
     amounts = {name: told[name] for name in names - _WORDS}

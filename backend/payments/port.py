@@ -36,7 +36,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 class Capture(StrEnum):
@@ -87,6 +87,34 @@ class ProviderPayment:
     """When the hold runs out (aware UTC). None unless it is, or was, a hold."""
 
 
+class PayoutStatus(StrEnum):
+    """Where a payout stands at the provider."""
+
+    PENDING = "pending"
+    """On its way: it may still fail."""
+    PAID = "paid"
+    """Arrived: final."""
+    FAILED = "failed"
+    """Came back, or never left: final, and we have the money."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderPayout:
+    """Money that goes out to somebody's account, as its provider tells it."""
+
+    ref: str
+    """The provider's id of it."""
+    status: PayoutStatus
+    amount_minor: int
+    currency: str
+    reference: str
+    """Our id of it."""
+    account: str
+    """Where it goes, as the provider names it."""
+    failure: str | None = None
+    """Why it failed, in the provider's words."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderNotice:
     """A webhook whose signature was checked."""
@@ -95,8 +123,10 @@ class ProviderNotice:
     """The same on every repeat of this notice."""
     kind: str
     """The provider's word for what happened, for logs: decide by ``payment.status``."""
-    payment: ProviderPayment
-    """The payment as it was when the notice was made."""
+    payment: ProviderPayment | None
+    """The payment as it was when the notice was made; None: it is about a payout."""
+    payout: ProviderPayout | None = None
+    """The payout as it was when the notice was made; one of the two is there."""
     at: datetime
     """When it happened, by the provider's clock (aware UTC)."""
 
@@ -219,4 +249,31 @@ class Provider(Protocol):
         Raises:
             BadNotice: it is not the provider's, is stale, or is not understood.
         """
+        ...
+
+
+@runtime_checkable
+class PayoutProvider(Protocol):
+    """A provider that also pays out. Not every one does; ask with ``isinstance``."""
+
+    def pay_out(
+        self,
+        *,
+        key: str,
+        reference: str,
+        amount_minor: int,
+        currency: str,
+        account: str,
+        description: str,
+    ) -> ProviderPayout:
+        """Send money to an account, once for each key.
+
+        Raises:
+            ProviderDeclined: the provider refuses it: final, nothing went out.
+            ProviderAway: nobody knows; ask with :meth:`find_payout`, or again with the key.
+        """
+        ...
+
+    def find_payout(self, reference: str) -> ProviderPayout | None:
+        """The payout that bears our reference; None: the provider never heard of it."""
         ...

@@ -169,6 +169,8 @@ def take_notice(session: Session, notice: ProviderNotice, *, provider: str, now:
     its problem, for an operator.
     """
     told = notice.payment
+    if told is None:
+        return
     row = InboxRow(
         provider=provider,
         id=notice.id,

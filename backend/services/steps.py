@@ -33,7 +33,7 @@ KINDS: Final = MappingProxyType(
         RentalState.PAYMENT_DUE: "rental.payment_due",
         RentalState.COMPLETED: "rental.completed",
         RentalState.CANCELLED: "rental.cancelled",
-        RentalState.DECLINED: "rental.declined",
+        RentalState.UNDELIVERABLE: "rental.undeliverable",
         RentalState.START_FAILED: "rental.start_failed",
     }
 )

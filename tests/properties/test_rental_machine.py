@@ -243,7 +243,7 @@ _AS_PLANNED: dict[RentalState, Callable[[World], World]] = {
 }
 
 _TO_AN_END: dict[RentalState, Callable[[World], World]] = _AS_PLANNED | {
-    S.REQUESTED: lambda world: world.on(E.DECLINE),
+    S.REQUESTED: lambda world: world.on(E.GIVE_UP),
     S.ACCEPTED: lambda world: world.on(E.CANCEL),
     S.DELIVERING: lambda world: world.on(E.CANCEL),
     S.DELIVERED: lambda world: world.on(E.REQUEST_RETURN, requested_at=world.now),
@@ -286,7 +286,7 @@ class Rental(RuleBasedStateMachine):
     def all_goes_as_planned(self):
         self.attempt(_AS_PLANNED.get(self.world.state, lambda world: world))
 
-    @rule(event=st.sampled_from([E.ACCEPT, E.DECLINE, E.CANCEL, E.START_REFUSED]))
+    @rule(event=st.sampled_from([E.ACCEPT, E.GIVE_UP, E.CANCEL, E.START_REFUSED]))
     def somebody_just_says_so(self, event):
         self.attempt(lambda world: world.on(event))
 

@@ -43,9 +43,15 @@ class MerchantRow(SQLModel, table=True):
     lat: float
     lng: float
     address: str = Field(max_length=200)
+    cell: str = Field(default="", max_length=16, index=True)
+    """The H3 cell of its place: what dispatch searches by."""
     service_radius_m: int
     is_open: bool = True
-    """Whether the merchant takes rentals now."""
+    """The merchant's own switch: whether rentals are taken at all now."""
+    hours: str | None = Field(default=None, sa_type=Text)
+    """Opening hours of the week in its own time zone, as JSON; None: always open."""
+    payout_account: str | None = Field(default=None, max_length=120)
+    """Where withdrawals go, as the payment provider names it."""
     commission_bp: int
     """The platform's part of new rentals' bills, in basis points."""
     created_at: datetime
@@ -105,6 +111,10 @@ class BankRow(SQLModel, table=True):
     is_offered: bool
     """The merchant's own word that it may go out: set by nobody else."""
     is_recalled: bool = False
+    batch: str = Field(default="", max_length=32, index=True)
+    """The maker's production batch: what a recall names."""
+    is_to_inspect: bool = False
+    """Found, bought back or repaired: goes out again only by an act of its merchant."""
     created_at: datetime
 
 

@@ -115,6 +115,10 @@ class AccountRow(SQLModel, table=True):
 
     code: str = Field(primary_key=True, max_length=80)
     currency: str = Field(primary_key=True, max_length=3)
+    balance_minor: int = Field(default=0, sa_type=BigInteger)
+    """The sum of its postings, kept by the UPDATE that checks it; ``lendwatt verify`` compares."""
+    postings: int = 0
+    """How many there are: one that vanished shows."""
 
 
 class TransferRow(SQLModel, table=True):

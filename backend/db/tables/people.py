@@ -17,7 +17,12 @@ class Person(SQLModel, table=True):
     """E.164, as ``+8613800138000``."""
     language: str = Field(default="zh", max_length=2)
     """``zh`` or ``en``: what they are written to in."""
+    name: str = Field(default="", max_length=80)
     is_operator: bool = False
+    suspended_at: datetime | None = None
+    """Since when an operator keeps them from renting and working; what is open goes on."""
+    erased_at: datetime | None = None
+    """When their data was made anonymous; what is of money stays."""
     notified_seq: int = 0
     """The number of their last notification, see ``backend.db.notifications``."""
     created_at: datetime

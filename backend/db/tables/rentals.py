@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, ClassVar
 
-from sqlalchemy import CheckConstraint, Index, Text
+from sqlalchemy import CheckConstraint, Index, Text, text
 from sqlmodel import Field, SQLModel
 
 from backend.db.tables.rules import append_only, one_of, some_of, unique_where
@@ -23,13 +23,20 @@ class JobKind(StrEnum):
 
 
 class JobState(StrEnum):
-    """How far a job is. ``done`` is the handover; the bank's way home comes after it."""
+    """How far a job is. ``done`` is the handover; the bank's way home comes after it.
+
+    A job that moves on to somebody else is ``cancelled``, and a new one begins.
+    """
 
     OPEN = "open"
     ACCEPTED = "accepted"
     UNDER_WAY = "under_way"
     DONE = "done"
     CANCELLED = "cancelled"
+
+
+_UNPAID = text("state = 'payment_due'")
+_UNSETTLED = text("state = 'completed' AND settled_at IS NULL")
 
 
 class RentalRow(SQLModel, table=True):
@@ -42,6 +49,15 @@ class RentalRow(SQLModel, table=True):
         Index("ix_rental_merchant", "merchant_id", "state", "id"),
         CheckConstraint("amount_minor >= 0", name="ck_rental_amount"),
         CheckConstraint("returned_at >= billing_start_at", name="ck_rental_no_negative_time"),
+        CheckConstraint("credited_minor BETWEEN 0 AND amount_minor", name="ck_rental_credited"),
+        CheckConstraint(
+            "merchant_minor + platform_minor = amount_minor", name="ck_rental_split_adds_up"
+        ),
+        Index("ix_rental_bank", "bank_id", "id"),
+        Index("ix_rental_due", "payment_due_by", sqlite_where=_UNPAID, postgresql_where=_UNPAID),
+        Index(
+            "ix_rental_unsettled", "settle_at", sqlite_where=_UNSETTLED, postgresql_where=_UNSETTLED
+        ),
         CheckConstraint(
             "state NOT IN ('payment_due', 'completed') "
             "OR (amount_minor IS NOT NULL AND returned_at IS NOT NULL)",
@@ -58,6 +74,8 @@ class RentalRow(SQLModel, table=True):
     """The tariff as it was when this was asked for."""
     commission_bp: int
     """The platform's part of the bill, as it was then, in basis points."""
+    replaces_id: str | None = Field(default=None, foreign_key="rental.id", max_length=26)
+    """The rental whose broken bank this one's is a substitute for: its delivery costs nothing."""
     state: RentalState = one_of(RentalState)
     requested_at: datetime
     lat: float
@@ -68,6 +86,16 @@ class RentalRow(SQLModel, table=True):
     """Who delivers."""
     accepted_at: datetime | None = None
     set_out_at: datetime | None = None
+    promised_at: datetime | None = None
+    """By when it was to be delivered: the preset time. Late, the delivery fee is waived."""
+    eta_at: datetime | None = None
+    """When it will arrive, as the renter was last told."""
+    abnormal_at: datetime | None = None
+    """Since when it is an abnormal order: it missed its preset time, or had to be reassigned."""
+    attempt: int = 1
+    """How often a bank was chosen for it."""
+    urges: int = 0
+    urged_at: datetime | None = None
     code: str = Field(max_length=4)
     """What the renter may say instead of showing the bank's QR."""
     code_tries: int = 0
@@ -87,7 +115,18 @@ class RentalRow(SQLModel, table=True):
     plugged_at: datetime | None = None
     """Since when a load was first seen on it; what was there before the handover counts."""
     billing_start_at: datetime | None = None
+    free_used_s: int = 0
+    """Free seconds that an earlier rental of the same visit used up."""
+    is_delivery_free: bool = False
+    """The delivery was late, or brought a substitute: its fee is waived."""
 
+    cancelled_at: datetime | None = None
+    claimed_returned_at: datetime | None = None
+    """When the renter said that it is back already; None again if that was denied."""
+    overdue_told_at: datetime | None = None
+    """When the renter was last reminded that the bank is out for long."""
+    bought_out_at: datetime | None = None
+    """When the bank counted as bought: at the cap, or because it was lost."""
     return_requested_at: datetime | None = None
     return_lat: float | None = None
     return_lng: float | None = None
@@ -100,8 +139,18 @@ class RentalRow(SQLModel, table=True):
     returned_at: datetime | None = None
     """The end of billing: the earliest credible evidence."""
     amount_minor: int | None = None
+    merchant_minor: int | None = None
+    """The merchant's part of the bill, divided when it was made."""
+    platform_minor: int | None = None
     lines: str | None = Field(default=None, sa_type=Text)
     """The bill, line by line, as JSON."""
+    payment_due_by: datetime | None = None
+    """Until when the renter may pay by themselves; then it is taken from the deposit."""
+    credited_minor: int = 0
+    """What of the bill was taken back by credit notes."""
+    settle_at: datetime | None = None
+    """The end of the dispute window: then the merchant's part is theirs to withdraw."""
+    settled_at: datetime | None = None
     closed_at: datetime | None = None
 
 
@@ -124,6 +173,9 @@ class RentalStepRow(SQLModel, table=True):
     """What it rests on: a domain event's id, a payment's, a command's, a reason."""
 
 
+_GOES_ON = text("state NOT IN ('done', 'cancelled')")
+
+
 class JobRow(SQLModel, table=True):
     """A delivery or a collection, waiting for staff or in their hands."""
 
@@ -134,6 +186,7 @@ class JobRow(SQLModel, table=True):
         ),
         Index("ix_job_merchant", "merchant_id", "state"),
         Index("ix_job_staff", "staff_id", "state"),
+        Index("ix_job_due", "due_at", sqlite_where=_GOES_ON, postgresql_where=_GOES_ON),
         CheckConstraint(
             "state IN ('open', 'cancelled') OR staff_id IS NOT NULL", name="ck_job_has_staff"
         ),
@@ -153,6 +206,14 @@ class JobRow(SQLModel, table=True):
     accepted_at: datetime | None = None
     set_out_at: datetime | None = None
     done_at: datetime | None = None
+    due_at: datetime | None = None
+    """When dispatch must look at it again; None: nothing is due."""
+    rounds: int = 0
+    """How often it was offered."""
+    late_at: datetime | None = None
+    """Since when it is late or stalled."""
+    ended_why: str = Field(default="", max_length=40)
+    """Why it was cancelled: ``late``, ``stalled``, ``off_shift``, ``bank_lost`` ..."""
     has_bank: bool = False
     """Whether its staff have the bank: a job may be over before the bank is home."""
 

@@ -32,7 +32,7 @@ def test_a_title_needs_nothing_that_is_known_only_afterwards() -> None:
 
 
 def test_whatever_a_rental_comes_to_has_a_word_as_news_and_in_the_table() -> None:
-    over = {RentalState.COMPLETED, RentalState.CANCELLED, RentalState.DECLINED}
+    over = {RentalState.COMPLETED, RentalState.CANCELLED, RentalState.UNDELIVERABLE}
     for lang in Lang:
         for state, kind in KINDS.items():
             assert words.news(kind, lang) != kind

@@ -145,7 +145,7 @@ def test_every_state_and_every_event_is_used():
 
 
 def test_closed_are_those_that_nothing_leads_out_of():
-    assert CLOSED == (S.COMPLETED, S.CANCELLED, S.DECLINED)
+    assert CLOSED == (S.COMPLETED, S.CANCELLED, S.UNDELIVERABLE)
 
 
 # -- what people are shown ---------------------------------------------------------------
@@ -160,7 +160,7 @@ def test_closed_are_those_that_nothing_leads_out_of():
         (S.RETURNING, Stage.RENTING, MerchantList.TO_COLLECT),
         (S.PAYMENT_DUE, Stage.RENTING, MerchantList.IN_PROGRESS),
         (S.COMPLETED, Stage.COMPLETED, MerchantList.COMPLETED),
-        (S.DECLINED, Stage.CLOSED, MerchantList.CLOSED),
+        (S.UNDELIVERABLE, Stage.CLOSED, MerchantList.CLOSED),
         (S.START_FAILED, Stage.CLOSED, MerchantList.TO_COLLECT),
     ],
 )

@@ -1,4 +1,4 @@
-"""What is done again and again: ask providers, ask after what is in doubt, catch up.
+"""Ask providers for what is due, and after what is in doubt.
 
 Each function does a bounded piece and says how much it did. Each is safe to run twice, and in
 two processes: rows are claimed, keys are stored before the call, and a payment only moves
@@ -10,10 +10,9 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from backend.db import idempotency, money, notifications, outbox, people, rentals
+from backend.db import money, outbox
 from backend.db.engine import Database
 from backend.db.tables.money import Ask, OutboxRow, PaymentRow, PaymentState, Purpose
-from backend.domain.rental import RentalState
 from backend.follow import POISON
 from backend.limits import OutboxLimits
 from backend.payments.port import (
@@ -24,7 +23,6 @@ from backend.payments.port import (
     ProviderPayment,
 )
 from backend.services import payments
-from backend.settings import Settings
 
 _log = structlog.get_logger(__name__)
 
@@ -226,29 +224,3 @@ def _asked(database: Database, payment: PaymentRow, *, now: datetime) -> None:
         ours = money.payment_row(session, payment.id)
         ours.checked_at = now
         session.add(ours)
-
-
-# -- catching up ----------------------------------------------------------------------------
-
-
-def start_waiting(database: Database, *, now: datetime, limit: int = 100) -> int:
-    """Give the start commands that had to wait for another command of the same bank."""
-    with database.writing() as session:
-        started = 0
-        for rental_id in rentals.without_command(session, limit=limit):
-            rental = rentals.rental(session, rental_id)
-            if rental.state is RentalState.STARTING:
-                started += payments.command_start(session, rental, now=now)
-        return started
-
-
-# -- forgetting ---------------------------------------------------------------------------
-
-
-def forget(database: Database, settings: Settings, *, now: datetime) -> None:
-    """Drop what is past keeping: codes, ended sign-ins, answers kept for repeats, old news."""
-    with database.writing() as session:
-        people.prune(session, before=now - timedelta(days=1))
-        idempotency.prune(session, before=now - timedelta(seconds=settings.idempotency_keep_s))
-        kept = timedelta(seconds=settings.notifications_keep_s)
-        notifications.prune(session, before=now - kept)

@@ -1,0 +1,70 @@
+"""What is done again and again, each safe to run twice, and in two processes.
+
+A sweep does a bounded piece and says how much it did. What is due stands in the database: the
+timer that calls a sweep is only a clock. Each claims its rows, one transaction for each, so one
+that fails stops no other.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+from backend.db.engine import Database
+from backend.limits import OutboxLimits
+from backend.settings import Settings
+from backend.sweeps import upkeep
+from backend.sweeps.providers import Providers, ask_in_doubt, send_outbox
+from backend.sweeps.upkeep import forget, start_waiting
+
+__all__ = [
+    "ALL",
+    "Providers",
+    "Sweep",
+    "Tools",
+    "ask_in_doubt",
+    "forget",
+    "send_outbox",
+    "start_waiting",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tools:
+    """What sweeps work with."""
+
+    database: Database
+    providers: Providers
+    settings: Settings
+    outbox: OutboxLimits = field(default_factory=OutboxLimits)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sweep:
+    """One periodic job."""
+
+    name: str
+    every_s: float
+    run: Callable[[Tools, datetime], object]
+
+
+ALL: Final = (
+    Sweep(
+        name="ask_in_doubt",
+        every_s=5,
+        run=lambda with_, now: ask_in_doubt(
+            with_.database, with_.providers, limits=with_.outbox, now=now
+        ),
+    ),
+    Sweep(
+        name="start_waiting",
+        every_s=5,
+        run=lambda with_, now: upkeep.start_waiting(with_.database, now=now),
+    ),
+    Sweep(
+        name="forget",
+        every_s=600,
+        run=lambda with_, now: upkeep.forget(with_.database, with_.settings, now=now),
+    ),
+)
+"""Every sweep there is; the composition root gives each its turn."""
