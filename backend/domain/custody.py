@@ -91,7 +91,7 @@ HOLDINGS: Final[Mapping[RentalState, frozenset[Holder]]] = MappingProxyType(
         RentalState.PAYMENT_DUE: _BACK | _SOLD,
         RentalState.COMPLETED: _BACK | _SOLD,
         RentalState.CANCELLED: _BACK | _LOST,
-        RentalState.UNDELIVERABLE: _AT_HOME | _LOST,
+        RentalState.UNDELIVERABLE: _BACK | _LOST,
     }
 )
 """In whose hands the bank is while, or in the moment when, its rental is in a state."""

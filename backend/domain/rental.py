@@ -105,10 +105,12 @@ MOVES: Final[Mapping[tuple[RentalState, RentalEvent], RentalState]] = MappingPro
         (RentalState.REQUESTED, RentalEvent.CANCEL): RentalState.CANCELLED,
         (RentalState.ACCEPTED, RentalEvent.SET_OUT): RentalState.DELIVERING,
         (RentalState.ACCEPTED, RentalEvent.REASSIGN): RentalState.REQUESTED,
+        (RentalState.ACCEPTED, RentalEvent.GIVE_UP): RentalState.UNDELIVERABLE,
         (RentalState.ACCEPTED, RentalEvent.CANCEL): RentalState.CANCELLED,
         (RentalState.ACCEPTED, RentalEvent.CANCEL_FOR_FEE): RentalState.PAYMENT_DUE,
         (RentalState.DELIVERING, RentalEvent.HAND_OVER): RentalState.DELIVERED,
         (RentalState.DELIVERING, RentalEvent.REASSIGN): RentalState.REQUESTED,
+        (RentalState.DELIVERING, RentalEvent.GIVE_UP): RentalState.UNDELIVERABLE,
         (RentalState.DELIVERING, RentalEvent.CANCEL): RentalState.CANCELLED,
         (RentalState.DELIVERING, RentalEvent.CANCEL_FOR_FEE): RentalState.PAYMENT_DUE,
         # At the door.

@@ -31,8 +31,8 @@ def test_a_renter_does_not_take_a_bank_from_the_shelf():
     assert refusal(Holder.MERCHANT, Holder.RENTER, Proof.SCAN).code is Code.WRONG_HANDS
 
 
-def test_nothing_comes_back_from_sold():
-    assert not any(giver is Holder.SOLD for giver, _ in CUSTODY_MOVES)
+def test_what_was_sold_comes_back_to_its_merchant_or_to_nobody():
+    assert [taker for giver, taker in CUSTODY_MOVES if giver is Holder.SOLD] == [Holder.MERCHANT]
 
 
 def test_only_a_reason_makes_a_bank_lost_or_sold():

@@ -94,6 +94,45 @@ def test_until_the_bank_is_delivered_the_renter_may_cancel(done):
     assert walk(*DELIVERED[:done], E.CANCEL) is S.CANCELLED
 
 
+@pytest.mark.parametrize("done", [1, 2])
+def test_a_cancellation_that_costs_something_is_paid_before_it_is_over(done):
+    assert walk(*DELIVERED[:done], E.CANCEL_FOR_FEE, E.PAID) is S.COMPLETED
+
+
+def test_before_anybody_accepted_cancelling_costs_nothing():
+    with pytest.raises(Refusal):
+        walk(E.CANCEL_FOR_FEE)
+
+
+@pytest.mark.parametrize("done", range(3))
+def test_whom_nobody_can_deliver_to_is_told_so_at_any_stage(done):
+    assert walk(*DELIVERED[:done], E.GIVE_UP) is S.UNDELIVERABLE
+
+
+@pytest.mark.parametrize("done", range(3))
+def test_a_delivery_may_begin_again_with_somebody_else(done):
+    assert walk(*DELIVERED[:done], E.REASSIGN, *DELIVERED) is S.DELIVERED
+
+
+def test_a_claim_that_is_denied_leads_back_to_renting():
+    assert walk(*RENTING, E.CLAIM_RETURNED, E.DENY_RETURN) is S.RENTING
+
+
+@pytest.mark.parametrize("asked", [(), (E.REQUEST_RETURN,), (E.CLAIM_RETURNED,)])
+def test_a_bank_that_does_not_come_back_is_bought(asked):
+    assert walk(*RENTING, *asked, E.BUY_OUT, E.PAID) is S.COMPLETED
+
+
+@pytest.mark.parametrize("done", range(len(RENTING) - len(DELIVERED)))
+def test_a_bank_that_is_gone_before_it_fed_is_billed_to_nobody(done):
+    assert walk(*RENTING[: len(DELIVERED) + done], E.LOSE) is S.CANCELLED
+
+
+def test_a_bank_that_is_swapped_is_fetched_like_any_other():
+    assert walk(*RENTING, E.SWAP, E.COLLECT, E.PAID) is S.COMPLETED
+    assert walk(*RENTING[:-1], E.START_REFUSED, E.SWAP, E.COLLECT) is S.CANCELLED
+
+
 def test_after_the_delivery_cancelling_is_refused():
     with pytest.raises(Refusal) as refused:
         walk(*DELIVERED, E.CANCEL)
@@ -120,10 +159,18 @@ def test_what_is_not_in_the_table_is_refused_and_names_both(state, event):
     ("state", "ways_in"),
     [
         (S.STARTING, {(S.DEPOSIT_DUE, E.DEPOSIT_HELD)}),
-        (S.RENTING, {(S.STARTING, E.OUTPUT_CONFIRMED)}),
+        (S.RENTING, {(S.STARTING, E.OUTPUT_CONFIRMED), (S.RETURNING, E.DENY_RETURN)}),
         (
             S.PAYMENT_DUE,
-            {(S.STARTING, E.COLLECT), (S.RENTING, E.COLLECT), (S.RETURNING, E.COLLECT)},
+            {
+                (S.STARTING, E.COLLECT),
+                (S.RENTING, E.COLLECT),
+                (S.RETURNING, E.COLLECT),
+                (S.RENTING, E.BUY_OUT),
+                (S.RETURNING, E.BUY_OUT),
+                (S.ACCEPTED, E.CANCEL_FOR_FEE),
+                (S.DELIVERING, E.CANCEL_FOR_FEE),
+            },
         ),
         (S.COMPLETED, {(S.PAYMENT_DUE, E.PAID)}),
     ],
