@@ -15,6 +15,7 @@ from typing import Final
 from backend.domain.custody import Holder, Proof
 from backend.domain.deposit import DepositState
 from backend.domain.errors import Code
+from backend.domain.hours import Day, HoursProblem
 from backend.domain.lang import Lang
 from backend.domain.precheck import WhyNot
 from backend.domain.rental import RentalState
@@ -292,6 +293,30 @@ WORDS: Final[Mapping[Code | EdgeCode, Mapping[Lang, Words]]] = MappingProxyType(
             "Already on the staff",
             "This person works for the merchant already.",
         ),
+        Code.STAFF_HAS_BANK: _both(
+            "手中還有充電寶",
+            "請先讓此人交還 {bank}，再辦理離職。",
+            "A power bank is still in their hands",
+            "Have them bring {bank} back first.",
+        ),
+        Code.BANK_WITH_RENTAL: _both(
+            "充電寶正在訂單中",
+            "{bank} 正在一個訂單中。請在訂單結束後再操作。",
+            "A rental has this power bank",
+            "{bank} is in a rental. Do it when that is over.",
+        ),
+        Code.BAD_HOURS: _both(
+            "營業時間有誤",
+            '{where} {problem}。格式示例：{{"mon": [["09:00", "22:00"]]}}。',
+            "The opening hours cannot stand",
+            '{where} {problem}. Write them as {{"mon": [["09:00", "22:00"]]}}.',
+        ),
+        Code.PLACE_INCOMPLETE: _both(
+            "地點不完整",
+            "修改地點時，請同時提供 address、lat 和 lng。",
+            "The place is not complete",
+            "A new place needs its address, lat and lng together.",
+        ),
         Code.BAD_TARIFF: _both(
             "計費規則有誤",
             "問題：{problems}。請修改後重新提交。",
@@ -334,6 +359,103 @@ WORDS: Final[Mapping[Code | EdgeCode, Mapping[Lang, Words]]] = MappingProxyType(
             "A number is out of range",
             "Use one that makes sense.",
         ),
+        Code.TARIFF_CANCEL_OVER_TOTAL: _both(
+            "取消費高於總封頂",
+            "請降低取消費。",
+            "A cancellation costs more than the whole rental may",
+            "Lower the cancellation fee.",
+        ),
+        Code.TARIFF_CANCEL_FALLS: _both(
+            "配送途中的取消費低於接單後的取消費",
+            "越晚取消，費用不應越低。請調整。",
+            "Cancelling later costs less than cancelling sooner",
+            "Let the fee under way be no lower than the one after accepting.",
+        ),
+        Code.TARIFF_BAD_BATTERY: _both(
+            "最低電量不在 0 至 100 之間",
+            "請填寫 0 至 100 之間的百分比。",
+            "The least charge is not a percentage",
+            "Use 0 to 100.",
+        ),
+        Code.TARIFF_MARKET_CURRENCY: _both(
+            "貨幣不符合該市場",
+            "請選擇與商戶貨幣相符的市場。",
+            "The market has another currency",
+            "Choose the market of the merchant's currency.",
+        ),
+        Code.TARIFF_MARKET_BLOCK: _both(
+            "計費單位超過該市場的上限",
+            "該市場的計費單位不得超過 15 分鐘。",
+            "The block is longer than the market allows",
+            "Use 15 minutes at most.",
+        ),
+        Code.TARIFF_MARKET_FREE: _both(
+            "免費時間少於該市場的要求",
+            "該市場至少免費 5 分鐘。",
+            "There is less free time than the market asks for",
+            "Give the first 5 minutes at least.",
+        ),
+        Code.TARIFF_MARKET_ROUNDING: _both(
+            "該市場不足一個計費單位的時間不計費",
+            "請使用 floor_after_first。",
+            "The market has later incomplete blocks free",
+            "Use floor_after_first.",
+        ),
+        Code.TARIFF_MARKET_BATTERY: _both(
+            "最低電量低於該市場的要求",
+            "該市場要求交付時電量至少 50%。",
+            "The least charge is under the market's",
+            "Hand over at 50 % or more.",
+        ),
+        # Files of banks.
+        Code.CSV_UNREADABLE: _both(
+            "無法讀取文件",
+            "請上傳 UTF-8 編碼的 CSV 文件。",
+            "The file cannot be read",
+            "Send CSV, written in UTF-8.",
+        ),
+        Code.CSV_BAD_HEADER: _both(
+            "表頭不正確",
+            "第一行應為「{expected}」。",
+            "The header is not right",
+            "The first line should be “{expected}”.",
+        ),
+        Code.CSV_TOO_MANY_ROWS: _both(
+            "行數過多",
+            "一個文件最多 {most} 行。請分成幾個文件上傳。",
+            "Too many rows",
+            "A file has {most} rows at most. Send several.",
+        ),
+        Code.CSV_ROW_WIDTH: _both(
+            "列數不正確",
+            "應有 {expected} 列，實有 {got} 列。",
+            "The row has not as many columns as the header",
+            "It should have {expected}, and has {got}.",
+        ),
+        Code.CSV_BAD_BANK_ID: _both(
+            "編號格式不正確",
+            "編號應為 4 至 32 個大寫字母、數字或連字符。",
+            "This is no power bank's number",
+            "It has 4 to 32 capitals, digits and hyphens.",
+        ),
+        Code.CSV_BAD_MODEL: _both(
+            "型號格式不正確",
+            "型號應為 1 至 32 個字母、數字或 . _ + -。",
+            "This is no model",
+            "It has 1 to 32 letters, digits and . _ + -.",
+        ),
+        Code.CSV_BAD_BATCH: _both(
+            "批次格式不正確",
+            "批次最多 32 個字母、數字或 . _ + -，可以留空。",
+            "This is no batch",
+            "It has up to 32 letters, digits and . _ + -, or is left empty.",
+        ),
+        Code.CSV_REPEATED: _both(
+            "文件中重複",
+            "{bank} 已在第 {line} 行出現過。",
+            "This power bank is in the file twice",
+            "{bank} is on line {line} already.",
+        ),
     }
 )
 
@@ -372,6 +494,20 @@ NAMES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         Proof.SCAN: ("掃碼", "a scan"),
         Proof.CODE: ("交接碼", "a code"),
         Proof.REASON: ("說明", "a reason"),
+        Day.MON: ("週一", "Monday"),
+        Day.TUE: ("週二", "Tuesday"),
+        Day.WED: ("週三", "Wednesday"),
+        Day.THU: ("週四", "Thursday"),
+        Day.FRI: ("週五", "Friday"),
+        Day.SAT: ("週六", "Saturday"),
+        Day.SUN: ("週日", "Sunday"),
+        HoursProblem.NOT_A_WEEK: ("應按星期列出時段", "needs spans by weekday"),
+        HoursProblem.UNKNOWN_DAY: ("不是星期的縮寫（mon 至 sun）", "is none of mon to sun"),
+        HoursProblem.NOT_A_SPAN: ("時段應為開始與結束兩個時間", "needs pairs of times"),
+        HoursProblem.NOT_A_TIME: ("時間應為 00:00 至 24:00", "needs times from 00:00 to 24:00"),
+        HoursProblem.EMPTY_SPAN: ("有時段沒有長度", "has a span without length"),
+        HoursProblem.TOO_MANY_SPANS: ("時段過多", "has too many spans"),
+        HoursProblem.OVERLAP: ("有時段重疊", "has spans that overlap"),
         WhyNot.NOT_REGISTERED: ("未在平台登記", "it is not on the platform"),
         WhyNot.RECALLED: ("已被召回", "it was recalled"),
         WhyNot.NOT_APPROVED: ("商戶尚未通過審核", "its merchant is not approved yet"),

@@ -59,6 +59,10 @@ class Code(StrEnum):
     UNKNOWN_TIMEZONE = "unknown_timezone"  # timezone
     BANK_ALREADY_REGISTERED = "bank_already_registered"  # bank
     STAFF_ALREADY_HIRED = "staff_already_hired"
+    STAFF_HAS_BANK = "staff_has_bank"  # bank
+    BANK_WITH_RENTAL = "bank_with_rental"  # bank
+    BAD_HOURS = "bad_hours"  # problem, where: a weekday, or hours
+    PLACE_INCOMPLETE = "place_incomplete"
     BAD_TARIFF = "bad_tariff"  # problems: codes of the problems, a comma between two
 
     # What the linter finds in a tariff; each names the fields it is about.
@@ -69,6 +73,24 @@ class Code(StrEnum):
     TARIFF_NO_DEPOSIT = "tariff_no_deposit"
     TARIFF_DEPOSIT_OVER_TOTAL = "tariff_deposit_over_total"
     TARIFF_OUT_OF_RANGE = "tariff_out_of_range"
+    TARIFF_CANCEL_OVER_TOTAL = "tariff_cancel_over_total"
+    TARIFF_CANCEL_FALLS = "tariff_cancel_falls"
+    TARIFF_BAD_BATTERY = "tariff_bad_battery"
+    TARIFF_MARKET_CURRENCY = "tariff_market_currency"
+    TARIFF_MARKET_BLOCK = "tariff_market_block"
+    TARIFF_MARKET_FREE = "tariff_market_free"
+    TARIFF_MARKET_ROUNDING = "tariff_market_rounding"
+    TARIFF_MARKET_BATTERY = "tariff_market_battery"
+
+    # What is wrong with a file of banks, or with one row of it.
+    CSV_UNREADABLE = "csv_unreadable"
+    CSV_BAD_HEADER = "csv_bad_header"  # expected
+    CSV_TOO_MANY_ROWS = "csv_too_many_rows"  # most
+    CSV_ROW_WIDTH = "csv_row_width"  # expected, got
+    CSV_BAD_BANK_ID = "csv_bad_bank_id"
+    CSV_BAD_MODEL = "csv_bad_model"
+    CSV_BAD_BATCH = "csv_bad_batch"
+    CSV_REPEATED = "csv_repeated"  # bank, line
 
 
 class Refusal(Exception):  # noqa: N818 - a rule saying no is an answer, not an error
