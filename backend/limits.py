@@ -12,6 +12,10 @@ PAGE_MAX: Final = 100
 """Rows of one page; the next has a cursor."""
 BANKS_PER_MERCHANT_MAX: Final = 10_000
 """More are refused."""
+PAYMENT_WITHIN: Final = timedelta(hours=24)
+"""How long a renter has to pay a bill; then it is taken from the deposit."""
+DISPUTE_WINDOW: Final = timedelta(days=7)
+"""How long after completion a bill may be disputed; then the merchant's part is theirs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,6 +29,7 @@ Not modelled: time of day, opening hours, cancellation.
 """
 
 import json
+from bisect import bisect_left
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -102,6 +103,8 @@ class LineKind(StrEnum):
     DELIVERY = "delivery"
     DELIVERY_LATE = "delivery_late"
     CAP_TOTAL = "cap_total"
+    CANCELLATION = "cancellation"
+    BUY_OUT = "buy_out"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,6 +177,52 @@ def price(
         lines=tuple(line for line in (*lines, over) if line.amount_minor != 0),
         total_minor=total,
     )
+
+
+def cancelled(fee_minor: Minor) -> Price:
+    """Price a delivery that was called off on its way: no time, one line."""
+    line = Line(kind=LineKind.CANCELLATION, quantity=1, amount_minor=fee_minor)
+    return replace(NOTHING, lines=(line,), total_minor=fee_minor)
+
+
+def bought(terms: Terms, *, used: Price) -> Price:
+    """Price a bank that is kept: the time used, and for the bank the rest of the total cap."""
+    rest = Minor(terms.cap_total_minor - used.total_minor)
+    line = Line(kind=LineKind.BUY_OUT, quantity=1, amount_minor=rest)
+    lines = (*used.lines, line) if rest else used.lines
+    return replace(used, lines=lines, total_minor=terms.cap_total_minor)
+
+
+BOUGHT_WITHIN_S: Final = 366 * DAY_S
+"""A price that takes longer to reach its total cap never does."""
+
+
+def reaches_cap_at(
+    terms: Terms, *, start: datetime, delivery_late: bool = False, free_used_s: int = 0
+) -> datetime | None:
+    """Find the first second at which the price is the total cap: then the bank is bought.
+
+    Args:
+        terms: without a problem (:func:`lint`).
+        start: when billing started, aware.
+        delivery_late: as for :func:`price`.
+        free_used_s: as for :func:`price`.
+
+    Returns:
+        None if the price is under its cap even after a year.
+    """
+
+    def is_reached(elapsed_s: int) -> bool:
+        end = start + timedelta(seconds=elapsed_s)
+        priced = price(
+            terms, start=start, end=end, delivery_late=delivery_late, free_used_s=free_used_s
+        )
+        return priced.total_minor >= terms.cap_total_minor
+
+    if not is_reached(BOUGHT_WITHIN_S):
+        return None
+    first_s = bisect_left(range(BOUGHT_WITHIN_S), x=True, key=is_reached)
+    return start + timedelta(seconds=first_s)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ from backend.db import money, outbox, seam
 from backend.db.tables.money import Ask, DepositRow
 from backend.db.tables.rentals import RentalRow
 from backend.domain import ledger, tariff
+from backend.domain.custody import Proof
 from backend.domain.deposit import ENDED
 from backend.domain.money import Minor
 from backend.domain.rental import (
@@ -22,7 +23,9 @@ from backend.domain.rental import (
     ReturnEvidence,
     billing_start,
     returned_at,
+    step,
 )
+from backend.limits import DISPUTE_WINDOW, PAYMENT_WITHIN
 from backend.services.steps import advance
 
 _METERED = frozenset({RentalState.RENTING, RentalState.RETURNING})
@@ -91,30 +94,92 @@ def _ended_at(rental: RentalRow, *, collected_at: datetime | None) -> datetime |
 def _price(rental: RentalRow, *, end: datetime) -> tariff.Price:
     if rental.billing_start_at is None:
         return tariff.NOTHING
-    return tariff.price(terms_of(rental), start=rental.billing_start_at, end=end)
+    return tariff.price(
+        terms_of(rental),
+        start=rental.billing_start_at,
+        end=end,
+        delivery_late=rental.is_delivery_free,
+        free_used_s=rental.free_used_s,
+    )
 
 
-def bill(session: Session, rental: RentalRow, *, by_id: str, evidence: str, now: datetime) -> None:
-    """Close the meter on a bank that was just collected, and ask for what is owed."""
-    end = _ended_at(rental, collected_at=now) or now
-    price = _price(rental, end=end)
+def collected(
+    session: Session,
+    rental: RentalRow,
+    *,
+    by_id: str,
+    evidence: str,
+    now: datetime,
+    proof: Proof = Proof.SCAN,
+    back_at: datetime | None = None,
+) -> None:
+    """Do what follows from a proven collection: bill what was used, or close it for nothing.
+
+    Args:
+        session: a writing transaction; custody has moved in it already.
+        rental: a rental that can be collected in its state.
+        by_id: who took the bank back.
+        evidence: the job, or a reason.
+        now: the time.
+        proof: of the collection.
+        back_at: since when it is back, where that is known to be earlier than now.
+
+    Raises:
+        Refusal: WRONG_STATE.
+    """
+    note_evidence(session, rental)
+    at = back_at or now
+    facts: dict[str, Any] = {"by_id": by_id, "evidence": evidence, "proof": proof, "now": now}
+    facts |= {"collector_id": by_id, "collected_at": at}
+    if step(rental.state, RentalEvent.COLLECT) is RentalState.CANCELLED:
+        advance(session, rental, RentalEvent.COLLECT, closed_at=now, **facts)
+        release_deposit(session, rental, now=now)
+        return
+    end = _ended_at(rental, collected_at=at) or at
+    bill(session, rental, RentalEvent.COLLECT, price=_price(rental, end=end), end=end, **facts)
+
+
+def bill(
+    session: Session,
+    rental: RentalRow,
+    event: RentalEvent,
+    *,
+    price: tariff.Price,
+    end: datetime,
+    now: datetime,
+    **step_and_changes: Any,
+) -> None:
+    """Close the meter and ask for what is owed, divided from the first moment.
+
+    Args:
+        session: a writing transaction.
+        rental: the rental; ``event`` leads it to PAYMENT_DUE.
+        event: a collection, a purchase, or a cancellation that costs something.
+        price: what it comes to.
+        end: the end of billing.
+        now: the time.
+        step_and_changes: what else :func:`steps.advance` takes.
+
+    Raises:
+        Refusal: WRONG_STATE.
+    """
+    split = ledger.share_out(price.total_minor, commission_bp=rental.commission_bp)
     advance(
         session,
         rental,
-        RentalEvent.COLLECT,
+        event,
         now=now,
-        by_id=by_id,
-        evidence=evidence,
-        collector_id=by_id,
-        collected_at=now,
         returned_at=end,
         amount_minor=price.total_minor,
+        merchant_minor=split.merchant_minor,
+        platform_minor=split.platform_minor,
         lines=json.dumps([asdict(line) for line in price.lines]),
+        payment_due_by=now + PAYMENT_WITHIN,
+        **step_and_changes,
     )
     if price.total_minor == 0:
         complete(session, rental, evidence="nothing to pay", now=now)
         return
-    split = ledger.share_out(price.total_minor, commission_bp=rental.commission_bp)
     transfer = ledger.rental_billed(
         rental_id=rental.id,
         renter=rental.renter_id,
@@ -142,7 +207,15 @@ def amount_of(rental: RentalRow, *, now: datetime) -> Minor:
 
 def complete(session: Session, rental: RentalRow, *, evidence: str, now: datetime) -> None:
     """End a rental that is paid, and let go of its deposit."""
-    advance(session, rental, RentalEvent.PAID, now=now, evidence=evidence, closed_at=now)
+    advance(
+        session,
+        rental,
+        RentalEvent.PAID,
+        now=now,
+        evidence=evidence,
+        closed_at=now,
+        settle_at=now + DISPUTE_WINDOW,
+    )
     release_deposit(session, rental, now=now)
 
 

@@ -18,7 +18,7 @@ from backend.domain.custody import Holder, Proof
 from backend.domain.errors import Code, Refusal
 from backend.domain.handover import HandoverCode, try_code
 from backend.domain.precheck import MIN_BATTERY_PCT
-from backend.domain.rental import RentalEvent, RentalState, step
+from backend.domain.rental import RentalEvent, step
 from backend.principal import Principal
 from backend.services import availability, billing
 from backend.services.rentals import check_label, stop_feeding
@@ -206,31 +206,11 @@ def collect(
     bank = market.bank(session, rental.bank_id)
     _take_in_hand(session, who, rental, bank, qr_token=qr_token, now=now)
     stop_feeding(session, rental, now=now)
-    _end(session, who, rental, job, now=now)
+    billing.collected(session, rental, by_id=who.person_id, evidence=job.id, now=now)
     old = (JobState.ACCEPTED, JobState.UNDER_WAY)
     rentals.move_job(session, job.id, old=old, new=JobState.DONE, done_at=now, has_bank=True)
     session.refresh(job)
     return view(session, job)
-
-
-def _end(
-    session: Session, who: Principal, rental: RentalRow, job: JobRow, *, now: datetime
-) -> None:
-    if rental.state is RentalState.START_FAILED:
-        advance(
-            session,
-            rental,
-            RentalEvent.COLLECT,
-            now=now,
-            by_id=who.person_id,
-            proof=Proof.SCAN,
-            collector_id=who.person_id,
-            collected_at=now,
-            closed_at=now,
-        )
-    else:
-        billing.note_evidence(session, rental)
-        billing.bill(session, rental, by_id=who.person_id, evidence=job.id, now=now)
 
 
 def check_in(
