@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, ClassVar
 
-from sqlalchemy import CheckConstraint, Index, Text, text
+from sqlalchemy import BigInteger, CheckConstraint, Index, Text, text
 from sqlmodel import Field, SQLModel
 
 from backend.db.tables.rules import append_only, one_of, some_of, unique_where
@@ -138,15 +138,15 @@ class RentalRow(SQLModel, table=True):
 
     returned_at: datetime | None = None
     """The end of billing: the earliest credible evidence."""
-    amount_minor: int | None = None
-    merchant_minor: int | None = None
+    amount_minor: int | None = Field(default=None, sa_type=BigInteger)
+    merchant_minor: int | None = Field(default=None, sa_type=BigInteger)
     """The merchant's part of the bill, divided when it was made."""
-    platform_minor: int | None = None
+    platform_minor: int | None = Field(default=None, sa_type=BigInteger)
     lines: str | None = Field(default=None, sa_type=Text)
     """The bill, line by line, as JSON."""
     payment_due_by: datetime | None = None
     """Until when the renter may pay by themselves; then it is taken from the deposit."""
-    credited_minor: int = 0
+    credited_minor: int = Field(default=0, sa_type=BigInteger)
     """What of the bill was taken back by credit notes."""
     settle_at: datetime | None = None
     """The end of the dispute window: then the merchant's part is theirs to withdraw."""

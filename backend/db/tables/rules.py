@@ -60,6 +60,13 @@ def append_only_ddl(table: str, dialect: str) -> tuple[str, ...]:
     )
 
 
+def growing_only_ends_ddl(table: str, dialect: str) -> tuple[str, ...]:
+    """The statements that undo ``append_only_ddl``, whole or in part done."""
+    if dialect == "postgresql":
+        return (f"DROP FUNCTION IF EXISTS {table}_only_grows() CASCADE",)
+    return tuple(f"DROP TRIGGER IF EXISTS {table}_no_{verb}" for verb in ("update", "delete"))
+
+
 def append_only(model: type[SQLModel]) -> None:
     """Have this table's rows neither changed nor deleted, whoever asks."""
     table: Table = model.__table__  # type: ignore[attr-defined]
