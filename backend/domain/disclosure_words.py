@@ -37,6 +37,12 @@ SENTENCES: Final[Mapping[Lang, Mapping[str, str]]] = MappingProxyType(
             "cap_24h": "Each 24 hours from the start of billing cost {cap_24h} at most.",
             "delivery": "Delivery costs {delivery}; nothing if it is late.",
             "no_delivery": "Delivery is free.",
+            "cancel_free": "You may cancel without charge until the power bank is handed over.",
+            "cancel_late": "Cancelling is free until staff are on their way with the power bank;"
+            " from then until it is handed over it costs {cancel_delivering}.",
+            "cancel": "Cancelling is free until staff accept; then it costs {cancel_accepted},"
+            " and {cancel_delivering} once they are on their way with the power bank.",
+            "battery": "The power bank is handed over with a charge of {battery} % or more.",
             "cap_total": "The whole rental, delivery included, costs {cap_total} at most; at that"
             " price the power bank is yours.",
             "end": "Billing ends when you ask for the return, when staff collect the power bank,"
@@ -53,6 +59,12 @@ SENTENCES: Final[Mapping[Lang, Mapping[str, str]]] = MappingProxyType(
             "cap_24h": "自計費開始起，每24小時最多{cap_24h}。",
             "delivery": "配送費{delivery}，配送超時則免收。",
             "no_delivery": "免配送費。",
+            "cancel_free": "充電寶交付前可免費取消。",
+            "cancel_late": "服務人員攜充電寶出發前可免費取消；"
+            "出發後至交付前取消，收取{cancel_delivering}。",
+            "cancel": "接單前可免費取消；接單後取消收取{cancel_accepted}，"
+            "服務人員攜充電寶出發後取消收取{cancel_delivering}。",
+            "battery": "交付時充電寶電量不低於{battery}%。",
             "cap_total": "整個訂單（含配送費）最多{cap_total}，達到此金額充電寶即歸您所有。",
             "end": "計費至您申請歸還、服務人員取回或充電寶最終停止供電時止，以最早者為準。",
             "deposit": "押金{deposit}僅作凍結，支付訂單後即解凍。",

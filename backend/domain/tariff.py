@@ -25,19 +25,23 @@ the bill; it is never negative, and never above ``cap_total_minor``; the lines s
 Free minutes belong to a visit, not to a scan: who rents again within ten minutes goes on with
 what was left of them (:func:`free_used`).
 
-Not modelled: time of day, opening hours, cancellation.
+Whoever calls a delivery off pays the flat fee of its stage instead, or nothing.
+
+Not modelled: time of day, opening hours.
 """
 
 import json
 from bisect import bisect_left
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from backend.domain.disclosure_words import SENTENCES, STARTS, UNITS
 from backend.domain.errors import Code, Refusal
 from backend.domain.lang import Lang
+from backend.domain.markets import RULES, Market, Rules
 from backend.domain.money import ZERO, Currency, Minor, show
 
 DAY_S: Final = 86_400
@@ -300,8 +304,18 @@ class Problem:
     """The terms it is about."""
 
 
-def lint(terms: Terms) -> tuple[Problem, ...]:
-    """List every problem of these terms; none: they may be used."""
+def lint(terms: Terms, market: Market = Market.PLAIN) -> tuple[Problem, ...]:
+    """List every problem that these terms have in this market; none: they may be used."""
+    checks = (*_ranges(terms), *_shape(terms), *_customs(terms, RULES[market]))
+    return tuple(Problem(code=code, fields=about) for code, about, holds in checks if holds)
+
+
+_Checked: TypeAlias = tuple[Code, tuple[str, ...], bool]
+"""A problem, what it would be about, and whether it is there."""
+
+
+def _ranges(terms: Terms) -> Iterator[_Checked]:
+    """Check each number by itself."""
     amounts = {
         field.name: getattr(terms, field.name)
         for field in fields(terms)
@@ -313,38 +327,74 @@ def lint(terms: Terms) -> tuple[Problem, ...]:
         for name, amount in amounts.items()
         if amount > (DAY_S if name.endswith("_s") else MOST_MINOR)
     )
-    checks = (
-        (Code.TARIFF_NEGATIVE, negative, bool(negative)),
-        (Code.TARIFF_OUT_OF_RANGE, large, bool(large)),
-        # Time that no block covers would have no price.
-        (Code.TARIFF_GAP, ("block_s",), terms.block_s == 0),
-        (
-            Code.TARIFF_CAP_UNDER_BLOCK,
-            ("cap_24h_minor", "block_price_minor"),
-            terms.cap_24h_minor < terms.block_price_minor,
-        ),
-        (
-            Code.TARIFF_TOTAL_UNDER_CAP,
-            ("cap_total_minor", "cap_24h_minor", "delivery_fee_minor"),
-            terms.cap_total_minor < terms.cap_24h_minor + terms.delivery_fee_minor,
-        ),
-        (Code.TARIFF_NO_DEPOSIT, ("deposit_minor",), terms.deposit_minor == 0),
-        (
-            Code.TARIFF_DEPOSIT_OVER_TOTAL,
-            ("deposit_minor", "cap_total_minor"),
-            terms.deposit_minor > terms.cap_total_minor,
-        ),
+    yield Code.TARIFF_NEGATIVE, negative, bool(negative)
+    yield Code.TARIFF_OUT_OF_RANGE, large, bool(large)
+    is_pct = 0 <= terms.min_battery_pct <= 100  # noqa: PLR2004
+    yield Code.TARIFF_BAD_BATTERY, ("min_battery_pct",), not is_pct
+
+
+def _shape(terms: Terms) -> Iterator[_Checked]:
+    """Check the numbers against one another."""
+    # Time that no block covers would have no price.
+    yield Code.TARIFF_GAP, ("block_s",), terms.block_s == 0
+    yield (
+        Code.TARIFF_CAP_UNDER_BLOCK,
+        ("cap_24h_minor", "block_price_minor"),
+        terms.cap_24h_minor < terms.block_price_minor,
     )
-    return tuple(Problem(code=code, fields=about) for code, about, holds in checks if holds)
+    yield (
+        Code.TARIFF_TOTAL_UNDER_CAP,
+        ("cap_total_minor", "cap_24h_minor", "delivery_fee_minor"),
+        terms.cap_total_minor < terms.cap_24h_minor + terms.delivery_fee_minor,
+    )
+    yield Code.TARIFF_NO_DEPOSIT, ("deposit_minor",), terms.deposit_minor == 0
+    yield (
+        Code.TARIFF_DEPOSIT_OVER_TOTAL,
+        ("deposit_minor", "cap_total_minor"),
+        terms.deposit_minor > terms.cap_total_minor,
+    )
+    fees = ("cancel_accepted_minor", "cancel_delivering_minor")
+    accepted, delivering = (getattr(terms, fee) for fee in fees)
+    yield (
+        Code.TARIFF_CANCEL_OVER_TOTAL,
+        (*fees, "cap_total_minor"),
+        max(accepted, delivering) > terms.cap_total_minor,
+    )
+    yield Code.TARIFF_CANCEL_FALLS, fees, 0 <= delivering < accepted
 
 
-def check(terms: Terms) -> Terms:
-    """Give back terms that may be used.
+def _customs(terms: Terms, rules: Rules) -> Iterator[_Checked]:
+    """Check what the market asks for."""
+    yield (
+        Code.TARIFF_MARKET_CURRENCY,
+        ("currency",),
+        rules.currency not in {None, terms.currency},
+    )
+    yield (
+        Code.TARIFF_MARKET_BLOCK,
+        ("block_s",),
+        rules.block_most_s is not None and terms.block_s > rules.block_most_s,
+    )
+    yield Code.TARIFF_MARKET_FREE, ("free_s",), 0 <= terms.free_s < rules.free_least_s
+    yield (
+        Code.TARIFF_MARKET_ROUNDING,
+        ("rounding",),
+        rules.are_later_parts_free and terms.rounding is not Rounding.FLOOR_AFTER_FIRST,
+    )
+    yield (
+        Code.TARIFF_MARKET_BATTERY,
+        ("min_battery_pct",),
+        0 <= terms.min_battery_pct < rules.battery_least_pct,
+    )
+
+
+def check(terms: Terms, market: Market = Market.PLAIN) -> Terms:
+    """Give back terms that may be used in this market.
 
     Raises:
         Refusal: BAD_TARIFF, with the codes of all problems.
     """
-    problems = lint(terms)
+    problems = lint(terms, market)
     if problems:
         raise Refusal(Code.BAD_TARIFF, problems=",".join(problem.code for problem in problems))
     return terms
@@ -396,12 +446,15 @@ def from_json(snapshot: str) -> Terms:
 def disclosure(terms: Terms, lang: Lang) -> str:
     """Say these terms in words, one sentence a line: what a renter accepts before paying."""
     told = ["start", *(["free"] if terms.free_s else []), "block", terms.rounding, "cap_24h"]
-    told += ["delivery" if terms.delivery_fee_minor else "no_delivery", "cap_total", "end"]
-    told += ["deposit", "examples"]
+    told += ["delivery" if terms.delivery_fee_minor else "no_delivery", _cancelling(terms)]
+    told += ["battery"] if terms.min_battery_pct else []
+    told += ["cap_total", "end", "deposit", "examples"]
     amounts = {
         "price": terms.block_price_minor,
         "cap_24h": terms.cap_24h_minor,
         "delivery": terms.delivery_fee_minor,
+        "cancel_accepted": terms.cancel_accepted_minor,
+        "cancel_delivering": terms.cancel_delivering_minor,
         "cap_total": terms.cap_total_minor,
         "deposit": terms.deposit_minor,
         "hour": _example(terms, HOUR_S),
@@ -409,8 +462,16 @@ def disclosure(terms: Terms, lang: Lang) -> str:
     }
     facts = {name: show(amount, terms.currency) for name, amount in amounts.items()}
     facts["start"] = STARTS[lang][terms.billing_start]
-    facts |= {"free": _span(terms.free_s, lang), "block": _span(terms.block_s, lang)}
+    facts |= {"free": span(terms.free_s, lang), "block": span(terms.block_s, lang)}
+    facts["battery"] = f"{terms.min_battery_pct}"
     return "\n".join(SENTENCES[lang][name].format(**facts) for name in told)
+
+
+def _cancelling(terms: Terms) -> str:
+    """Name the sentence on what it costs to call a delivery off."""
+    if terms.cancel_delivering_minor == 0:
+        return "cancel_free"
+    return "cancel" if terms.cancel_accepted_minor else "cancel_late"
 
 
 def _example(terms: Terms, span_s: int) -> Minor:
@@ -419,7 +480,7 @@ def _example(terms: Terms, span_s: int) -> Minor:
     return price(terms, start=start, end=start + timedelta(seconds=span_s)).total_minor
 
 
-def _span(span_s: int, lang: Lang) -> str:
+def span(span_s: int, lang: Lang) -> str:
     """Name a span exactly: ``1 h 30 min``."""
     counts = (span_s // HOUR_S, span_s % HOUR_S // MINUTE_S, span_s % MINUTE_S)
     told = [f"{count}{unit}" for count, unit in zip(counts, UNITS[lang], strict=True) if count]

@@ -1,6 +1,5 @@
-"""The price, against an oracle that knows no arithmetic: it only watches a meter tick."""
+"""The price, against oracles that know no formula: a ticking meter, and ``tests.prices``."""
 
-import random
 from collections import defaultdict
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
@@ -8,6 +7,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from backend.domain import tariff
 from backend.domain.money import Currency, Minor
 from backend.domain.tariff import (
     BillingStart,
@@ -20,6 +20,7 @@ from backend.domain.tariff import (
     price,
     to_json,
 )
+from tests.prices import mismatches, walked
 
 START = datetime(2024, 2, 28, 16, 30, tzinfo=UTC)
 DAY = 86_400
@@ -47,6 +48,9 @@ def terms(draw, *, block_s=BLOCKS):
         deposit_minor=Minor(draw(st.integers(1, cap_total))),
         billing_start=draw(st.sampled_from(BillingStart)),
         rounding=draw(st.sampled_from(Rounding)),
+        cancel_accepted_minor=Minor(draw(st.integers(0, 1))),
+        cancel_delivering_minor=Minor(draw(st.integers(1, cap_total))),
+        min_battery_pct=draw(st.integers(0, 100)),
     )
     assert lint(made) == ()
     return made
@@ -92,20 +96,6 @@ def metered(of, seconds):
     return _capped(of, days)
 
 
-def walked(of, seconds):
-    """The same oracle in bigger steps, block by block with a calendar, for days of use."""
-    days = defaultdict(int)
-    begin, end = START + timedelta(seconds=of.free_s), START + timedelta(seconds=seconds)
-    first = True
-    while begin < end:
-        over = begin + timedelta(seconds=of.block_s)
-        if first or of.rounding is Rounding.CEIL or over <= end:
-            days[(begin - START).days] += of.block_price_minor
-        first = False
-        begin = over
-    return _capped(of, days)
-
-
 def _capped(of, days):
     time = sum(min(of.cap_24h_minor, day) for day in days.values())
     return min(of.cap_total_minor, time + of.delivery_fee_minor)
@@ -123,25 +113,16 @@ def test_the_price_of_days_is_what_a_walk_through_the_blocks_shows(use):
     assert cost(of, seconds) == walked(of, seconds)
 
 
-def test_twenty_thousand_plain_random_uses_agree_with_the_walk():
-    seeded = random.Random(20240910)  # noqa: S311 - a seed, to be replayed
-    for _ in range(20_000):
-        block_price = seeded.choice([0, 1, 150, 200])
-        cap_24h = block_price * seeded.randint(1, 12)
-        of = Terms(
-            free_s=seeded.choice([0, 60, 300, 900]),
-            block_s=seeded.choice([900, 1800, 3600, 7000]),
-            block_price_minor=Minor(block_price),
-            cap_24h_minor=Minor(cap_24h),
-            cap_total_minor=Minor(cap_24h * seeded.randint(1, 8) + 500),
-            delivery_fee_minor=Minor(seeded.choice([0, 500])),
-            deposit_minor=Minor(1),
-            billing_start=BillingStart.UNLOCKED,
-            rounding=seeded.choice(list(Rounding)),
-        )
-        edge = of.free_s + of.block_s * seeded.randint(0, 60)
-        seconds = max(0, edge + seeded.randint(-1, 1))
-        assert cost(of, seconds) == walked(of, seconds), (of, seconds)
+def test_a_hundred_thousand_prices_and_all_their_edges_agree_with_the_walk():
+    assert mismatches(100_000, seed=20240910) == []
+
+
+def test_the_comparison_can_see_a_second_too_much(monkeypatch):
+    """A meter that is a second ahead is found out, on both kinds of rounding."""
+    right = tariff.seconds_between
+    monkeypatch.setattr(tariff, "seconds_between", lambda start, end: right(start, end) + 1)
+    found = mismatches(2_000, seed=1)
+    assert {use.terms.rounding for use in found} == set(Rounding)
 
 
 @given(used, st.integers(0, 3 * DAY))

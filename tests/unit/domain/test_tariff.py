@@ -193,6 +193,11 @@ def test_good_terms_have_no_problem():
         ({"cap_total_minor": 2499, "deposit_minor": 2499}, Code.TARIFF_TOTAL_UNDER_CAP),
         ({"deposit_minor": 0}, Code.TARIFF_NO_DEPOSIT),
         ({"deposit_minor": 9901}, Code.TARIFF_DEPOSIT_OVER_TOTAL),
+        ({"cancel_delivering_minor": -1}, Code.TARIFF_NEGATIVE),
+        ({"cancel_delivering_minor": 9901}, Code.TARIFF_CANCEL_OVER_TOTAL),
+        ({"cancel_accepted_minor": 1}, Code.TARIFF_CANCEL_FALLS),
+        ({"min_battery_pct": -1}, Code.TARIFF_BAD_BATTERY),
+        ({"min_battery_pct": 101}, Code.TARIFF_BAD_BATTERY),
     ],
 )
 def test_terms_that_may_not_be_used_say_why(change, code):
@@ -210,6 +215,9 @@ def test_terms_that_may_not_be_used_say_why(change, code):
         {"free_s": 0, "delivery_fee_minor": 0},
         {"deposit_minor": 1},
         {"block_price_minor": 0},
+        {"cancel_accepted_minor": 9900, "cancel_delivering_minor": 9900},
+        {"min_battery_pct": 0},
+        {"min_battery_pct": 100},
     ],
 )
 def test_the_edge_may_still_be_used(change):
@@ -234,7 +242,7 @@ def test_a_snapshot_gives_back_the_very_terms():
 @pytest.mark.parametrize(
     "change",
     [
-        {"version": 2},
+        {"version": 3},
         {"surge": 3},
         {"free_s": "300"},
         {"free_s": 300.0},
@@ -270,6 +278,8 @@ def test_the_terms_are_told_in_english():
         "A block that has begun is charged in full.",
         "Each 24 hours from the start of billing cost ¥20.00 at most.",
         "Delivery costs ¥5.00; nothing if it is late.",
+        "You may cancel without charge until the power bank is handed over.",
+        "The power bank is handed over with a charge of 50 % or more.",
         (
             "The whole rental, delivery included, costs ¥99.00 at most; at that price the power"
             " bank is yours."
@@ -296,7 +306,7 @@ def test_both_languages_tell_the_same_things(lang, start, rounding):
     terms = replace(HALF_HOURS, billing_start=start, rounding=rounding)
     told = disclosure(terms, lang)
 
-    assert len(told.splitlines()) == 10
+    assert len(told.splitlines()) == 12
     assert all(money in told for money in ("¥2.00", "¥20.00", "¥5.00", "¥99.00", "¥25.00"))
     assert "{" not in told
 
@@ -306,7 +316,7 @@ def test_what_costs_nothing_is_told_as_free(lang, word):
     told = disclosure(replace(HALF_HOURS, delivery_fee_minor=Minor(0), free_s=0), lang)
 
     assert word in told
-    assert len(told.splitlines()) == 9
+    assert len(told.splitlines()) == 11
 
 
 @pytest.mark.parametrize(
@@ -328,6 +338,10 @@ def test_different_terms_are_told_in_different_words():
         {"cap_total_minor": Minor(10_000)},
         {"delivery_fee_minor": Minor(0)},
         {"deposit_minor": Minor(100)},
+        {"cancel_delivering_minor": Minor(300)},
+        {"cancel_accepted_minor": Minor(300), "cancel_delivering_minor": Minor(300)},
+        {"min_battery_pct": 60},
+        {"min_battery_pct": 0},
         {"billing_start": BillingStart.PLUGGED},
         {"rounding": Rounding.FLOOR_AFTER_FIRST},
         {"currency": Currency.USD},
