@@ -1,15 +1,15 @@
 """Queries on payments and deposits, and the one writer of the books.
 
-A transfer is written once, by its key, and never changed; a balance is a sum. No account
-that may not go below zero does: its postings are summed in the transaction that adds to
-them, with the account's row locked.
+A transfer is written once, by its key, and never changed. No account that may not go below zero
+does: the UPDATE that moves a balance asks for that itself, so nothing is read first, nothing is
+added up, and of two who take the last of it one is refused. Accounts are moved in the order of
+their codes, each locked until the commit.
 """
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import func
-from sqlmodel import Session, col, select
+from sqlmodel import Session, col, insert, select, update
 
 from backend.db.tables.money import (
     LIVE,
@@ -102,7 +102,7 @@ def hold(session: Session, payment_id: str) -> DepositRow:
 def write(
     session: Session, transfer: ledger.Transfer, *, rental_id: str | None, now: datetime
 ) -> bool:
-    """Write a transfer, once.
+    """Write a transfer, once. Refused, it leaves nothing behind.
 
     Returns:
         False, and nothing is written, if its key is in the books already.
@@ -110,8 +110,29 @@ def write(
     Raises:
         Refusal: OVERDRAWN, if an account would promise money that is not there.
     """
-    if session.exec(select(TransferRow.id).where(TransferRow.key == transfer.key)).first():
-        return False
+    postings = sorted(transfer.postings, key=lambda each: each.account)
+    with session.begin_nested():
+        transfer_id = _note(session, transfer, rental_id=rental_id, now=now)
+        if transfer_id is None:
+            return False
+        rows = [
+            {
+                "transfer_id": transfer_id,
+                "line": line,
+                "account": posting.account,
+                "currency": transfer.currency,
+                "amount_minor": posting.amount_minor,
+                **_post(session, posting, transfer.currency),
+            }
+            for line, posting in enumerate(postings)
+        ]
+        session.execute(insert(PostingRow), rows)
+    return True
+
+
+def _note(
+    session: Session, transfer: ledger.Transfer, *, rental_id: str | None, now: datetime
+) -> str | None:
     row = TransferRow(
         id=new_id(),
         key=transfer.key,
@@ -119,43 +140,58 @@ def write(
         currency=transfer.currency,
         rental_id=rental_id,
         at=now,
+        digest=ledger.digest(
+            key=transfer.key,
+            kind=transfer.kind,
+            currency=transfer.currency,
+            rental_id=rental_id,
+            at=now,
+            postings=[(each.account, each.amount_minor) for each in transfer.postings],
+        ),
     )
-    session.add(row)
-    session.flush()
-    for line, posting in enumerate(sorted(transfer.postings, key=lambda each: each.account)):
-        _lock(session, posting.account, transfer.currency)
-        session.add(
-            PostingRow(
-                transfer_id=row.id,
-                line=line,
-                account=posting.account,
-                currency=transfer.currency,
-                amount_minor=posting.amount_minor,
-            )
-        )
-        session.flush()
-        _check(session, posting, transfer.currency)
-    return True
+    return session.execute(
+        upsert(session, TransferRow)
+        .values(**row.model_dump())
+        .on_conflict_do_nothing(index_elements=["key"])
+        .returning(col(TransferRow.id))
+    ).scalar()
 
 
-def _check(session: Session, posting: ledger.Posting, currency: Currency) -> None:
-    if ledger.natural(posting.account, posting.amount_minor) < 0:  # else it cannot run short
-        after = balance(session, posting.account, currency)
-        ledger.check_balance(posting.account, currency, after)
+def _post(session: Session, posting: ledger.Posting, currency: Currency) -> dict[str, int]:
+    """Move an account's balance; from then on nobody else does until the commit."""
+    moved = _move(session, posting, currency)
+    if moved is None:
+        new = {"code": posting.account, "currency": currency, "balance_minor": 0, "postings": 0}
+        session.execute(upsert(session, AccountRow).values(**new).on_conflict_do_nothing())
+        moved = _move(session, posting, currency)
+    if moved is None:
+        after = balance(session, posting.account, currency) + posting.amount_minor
+        raise ledger.overdrawn(posting.account, currency, after)
+    return moved
 
 
-def _lock(session: Session, account: str, currency: str) -> None:
-    """Make the account if need be, and let nobody else post to it until the commit."""
-    key = {"code": account, "currency": currency}
-    session.exec(upsert(session, AccountRow).values(**key).on_conflict_do_nothing())
-    session.exec(select(AccountRow).filter_by(**key).with_for_update()).one()
+def _move(session: Session, posting: ledger.Posting, currency: Currency) -> dict[str, int] | None:
+    """Move an account's balance, if it is there and stays on its side."""
+    after = col(AccountRow.balance_minor) + posting.amount_minor
+    moved = (
+        update(AccountRow)
+        .where(col(AccountRow.code) == posting.account, col(AccountRow.currency) == currency)
+        .values(balance_minor=after, postings=col(AccountRow.postings) + 1)
+        .returning(col(AccountRow.postings), col(AccountRow.balance_minor))
+        .execution_options(synchronize_session=False)
+    )
+    if ledger.may_run_short(posting):
+        is_debit = ledger.kind_of(posting.account) in ledger.DEBIT_KINDS
+        moved = moved.where(after >= 0 if is_debit else after <= 0)
+    row = session.execute(moved).first()
+    return None if row is None else {"number": row.postings, "balance_minor": row.balance_minor}
 
 
 def balance(session: Session, account: str, currency: str) -> int:
-    """The sum of an account's postings: debit is positive, credit is negative."""
-    total = session.exec(
-        select(func.coalesce(func.sum(PostingRow.amount_minor), 0)).where(
-            PostingRow.account == account, PostingRow.currency == currency
+    """What stands on an account: debit is positive, credit is negative; nothing is zero."""
+    found = session.execute(
+        select(AccountRow.balance_minor).where(
+            AccountRow.code == account, AccountRow.currency == currency
         )
-    ).one()
-    return int(total)
+    ).scalar()
+    return found or 0

@@ -5,8 +5,10 @@ The theory
 Double entry. A **posting** puts an amount on an account: debit is positive, credit is
 negative. A **transfer** is a set of postings in one currency that sum to zero, or it cannot
 be made; so money is neither made nor lost, only moved. Nothing is changed afterwards: a
-correction is another transfer. A balance is stored nowhere; it is the sum of an account's
-postings (:class:`Book`).
+correction is another transfer. A balance is the sum of an account's postings (:class:`Book`). It
+is kept beside them, so that writing adds up nothing; and each posting says which of its
+account's it is, and what the balance became, so that one that is gone shows in the next. A
+transfer's :func:`digest` shows what was changed in itself.
 
 ======================  ===========  ==========================================================
 account                 natural side  what its balance means
@@ -19,6 +21,9 @@ deposit:renter          credit       the renter's own money that we hold: a **li
 refund_due:renter       credit       owed back to the renter
 merchant_pending:m      credit       the merchant's share, within the dispute window
 merchant_available:m    credit       the merchant's share, theirs to withdraw
+payout_in_flight:m      credit       on its way to the merchant: neither to withdraw again nor gone
+merchant_debt:m         debit        given back for a merchant that had it no more
+unclaimed               credit       came in and fits nothing of ours: to go back
 platform_revenue        credit       commissions earned
 ======================  ===========  ==========================================================
 
@@ -31,20 +36,40 @@ it at once between merchant and platform by the rule snapshotted on the rental
 (``rental_billed``); the renter pays (``rental_paid``) and the hold is freed
 (``deposit_released``); or the deposit pays as far as it goes (``deposit_captured``).
 A second payment for what is paid already is owed back (``payment_surplus``), and a bill put
-right afterwards too (``bill_credited``); ``payment_refunded`` is when it went.
+right afterwards too (``bill_credited``); ``payment_refunded`` is when it went. A bill put right
+before it was paid is owed no more (``bill_reduced``).
+
+A deposit that had to be taken although less was owed, or nothing yet (its hold was about to run
+out), becomes cash and stays the renter's (``deposit_secured``); bills take from it
+(``deposit_applied``), and the rest goes back (``deposit_returned``).
+
+A merchant gives their part of a credit note back out of what is pending of that rental, then out
+of what is theirs. What they have neither way, since they withdrew it, the platform lays out for
+them and notes as ``merchant_debt``: the renter does not wait for it, the platform's revenue does
+not hide it, and nothing goes below zero. What becomes available to them repays it first
+(``debt_repaid``).
+
+A payment that fits none of ours is noted when an operator has it sent back
+(``unclaimed_received``), and leaves when it went (``unclaimed_refunded``).
+
+When the dispute window is over, the merchant's share is theirs (``rental_settled``). A withdrawal
+takes it out of their reach first (``withdrawal_asked``); then it has gone (``withdrawal_paid``) or
+is theirs again (``withdrawal_failed``).
 
 Each transfer's **key** is made from the thing that it happens to, so that writing it twice is
 impossible, whoever tries: a hold ends once, a rental is billed once, a payment counts once
-(for its bill, or as surplus).
+(for its bill, or as surplus), and a withdrawal, like a hold, ends once.
 """
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final, NewType, Self
 
 from backend.domain.errors import Code, Refusal
-from backend.domain.money import Currency, Minor, split
+from backend.domain.money import ZERO, Currency, Minor, split
 
 AccountCode = NewType("AccountCode", str)
 """``kind`` or ``kind:owner``."""
@@ -60,16 +85,25 @@ class AccountKind(StrEnum):
     REFUND_DUE = "refund_due"
     MERCHANT_PENDING = "merchant_pending"
     MERCHANT_AVAILABLE = "merchant_available"
+    PAYOUT_IN_FLIGHT = "payout_in_flight"
+    MERCHANT_DEBT = "merchant_debt"
+    UNCLAIMED = "unclaimed"
     PLATFORM_REVENUE = "platform_revenue"
 
 
 DEBIT_KINDS: Final = frozenset(
-    {AccountKind.PROVIDER_HOLDS, AccountKind.PROVIDER_CASH, AccountKind.RECEIVABLE}
+    {
+        AccountKind.PROVIDER_HOLDS,
+        AccountKind.PROVIDER_CASH,
+        AccountKind.RECEIVABLE,
+        AccountKind.MERCHANT_DEBT,
+    }
 )
 """Assets: their natural balance is positive. All other kinds' is negative."""
 
 PROVIDER_HOLDS: Final = AccountCode(AccountKind.PROVIDER_HOLDS)
 PROVIDER_CASH: Final = AccountCode(AccountKind.PROVIDER_CASH)
+UNCLAIMED: Final = AccountCode(AccountKind.UNCLAIMED)
 PLATFORM_REVENUE: Final = AccountCode(AccountKind.PLATFORM_REVENUE)
 
 
@@ -113,6 +147,16 @@ def merchant_available(merchant: str) -> AccountCode:
     return _owned(AccountKind.MERCHANT_AVAILABLE, merchant)
 
 
+def payout_in_flight(merchant: str) -> AccountCode:
+    """On its way to this merchant."""
+    return _owned(AccountKind.PAYOUT_IN_FLIGHT, merchant)
+
+
+def merchant_debt(merchant: str) -> AccountCode:
+    """Laid out for this merchant, to be repaid."""
+    return _owned(AccountKind.MERCHANT_DEBT, merchant)
+
+
 def _owned(kind: AccountKind, owner: str) -> AccountCode:
     if not owner or ":" in owner:
         msg = f"an account's owner is an id without a colon: {owner!r}"
@@ -146,6 +190,17 @@ class TransferKind(StrEnum):
     PAYMENT_SURPLUS = "payment_surplus"
     BILL_CREDITED = "bill_credited"
     PAYMENT_REFUNDED = "payment_refunded"
+    DEPOSIT_SECURED = "deposit_secured"
+    DEPOSIT_APPLIED = "deposit_applied"
+    DEPOSIT_RETURNED = "deposit_returned"
+    BILL_REDUCED = "bill_reduced"
+    DEBT_REPAID = "debt_repaid"
+    UNCLAIMED_RECEIVED = "unclaimed_received"
+    UNCLAIMED_REFUNDED = "unclaimed_refunded"
+    RENTAL_SETTLED = "rental_settled"
+    WITHDRAWAL_ASKED = "withdrawal_asked"
+    WITHDRAWAL_PAID = "withdrawal_paid"
+    WITHDRAWAL_FAILED = "withdrawal_failed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,6 +248,32 @@ def _positive(amount_minor: Minor) -> int:
         msg = f"only an amount above zero moves: {amount_minor}"
         raise ValueError(msg)
     return amount_minor
+
+
+def digest(
+    *,
+    key: str,
+    kind: str,
+    currency: str,
+    rental_id: str | None,
+    at: datetime,
+    postings: Iterable[tuple[str, int]],
+) -> str:
+    """SHA-256 over all that a written transfer says, so that a change to any of it shows.
+
+    It shows a slip or a hand in the database, not somebody who computes it anew.
+
+    Args:
+        key: the transfer's.
+        kind: the transfer's.
+        currency: the transfer's.
+        rental_id: which rental it belongs to; None: none.
+        at: when it was written, aware.
+        postings: account and amount of each, in any order.
+    """
+    parts = [key, kind, currency, rental_id or "", at.astimezone(UTC).isoformat()]
+    parts += [f"{account} {amount}" for account, amount in sorted(postings)]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 # -- a bill, divided ---------------------------------------------------------------------
@@ -301,15 +382,32 @@ def rental_billed(
 
 
 def rental_paid(
-    *, payment_id: str, renter: str, currency: Currency, amount_minor: Minor
+    *,
+    payment_id: str,
+    renter: str,
+    currency: Currency,
+    amount_minor: Minor,
+    surplus_minor: Minor = ZERO,
 ) -> Transfer:
-    """Note that the renter paid a bill, or a part of it."""
+    """Note that the renter paid a bill, or a part of it.
+
+    Args:
+        payment_id: the payment.
+        renter: who paid.
+        currency: of both amounts.
+        amount_minor: what of the payment was owed, above zero.
+        surplus_minor: what came beyond that, and is to go back.
+    """
     amount = _positive(amount_minor)
     return _transfer(
         f"payment:{payment_id}:paid",
         TransferKind.RENTAL_PAID,
         currency,
-        {PROVIDER_CASH: amount, receivable(renter): -amount},
+        {
+            PROVIDER_CASH: amount + surplus_minor,
+            receivable(renter): -amount,
+            refund_due(renter): -surplus_minor,
+        },
     )
 
 
@@ -327,18 +425,158 @@ def payment_surplus(
 
 
 def bill_credited(
-    *, credit_id: str, renter: str, merchant: str, currency: Currency, split: Split
+    *,
+    credit_id: str,
+    renter: str,
+    merchant: str,
+    currency: Currency,
+    split: Split,
+    available_minor: Minor = ZERO,
+    debt_minor: Minor = ZERO,
 ) -> Transfer:
-    """Put a paid bill right in the renter's favour: both sides give up their part of it."""
+    """Put a paid bill right in the renter's favour: both sides give up their part of it.
+
+    Args:
+        credit_id: the credit note.
+        renter: who gets it back.
+        merchant: whose rental it was.
+        currency: of all amounts.
+        split: what merchant and platform give up.
+        available_minor: what of the merchant's part is theirs already, and taken from there.
+        debt_minor: what of it they have no more; the rest is still pending.
+    """
+    pending = split.merchant_minor - available_minor - debt_minor
+    if min(pending, available_minor, debt_minor) < 0:
+        msg = f"of {split.merchant_minor}, {available_minor} and {debt_minor} cannot be"
+        raise ValueError(msg)
     return _transfer(
         f"credit:{credit_id}:noted",
         TransferKind.BILL_CREDITED,
         currency,
         {
             refund_due(renter): -_positive(split.total_minor),
+            merchant_pending(merchant): pending,
+            merchant_available(merchant): available_minor,
+            merchant_debt(merchant): debt_minor,
+            PLATFORM_REVENUE: split.platform_minor,
+        },
+    )
+
+
+def bill_reduced(
+    *, credit_id: str, renter: str, merchant: str, currency: Currency, split: Split
+) -> Transfer:
+    """Put an unpaid bill right: the renter owes less, and both sides give up their part."""
+    return _transfer(
+        f"credit:{credit_id}:reduced",
+        TransferKind.BILL_REDUCED,
+        currency,
+        {
+            receivable(renter): -_positive(split.total_minor),
             merchant_pending(merchant): split.merchant_minor,
             PLATFORM_REVENUE: split.platform_minor,
         },
+    )
+
+
+def debt_repaid(
+    *, repayment_id: str, merchant: str, currency: Currency, amount_minor: Minor
+) -> Transfer:
+    """Take what was laid out for a merchant from what is theirs now."""
+    amount = _positive(amount_minor)
+    return _transfer(
+        f"debt:{repayment_id}:repaid",
+        TransferKind.DEBT_REPAID,
+        currency,
+        {merchant_available(merchant): amount, merchant_debt(merchant): -amount},
+    )
+
+
+def deposit_secured(
+    *,
+    hold_id: str,
+    renter: str,
+    currency: Currency,
+    held_minor: Minor,
+    captured_minor: Minor,
+) -> Transfer:
+    """End a hold by taking it as cash that stays the renter's, until a bill takes from it.
+
+    Args:
+        hold_id: the hold.
+        renter: whose money it is.
+        currency: of both amounts.
+        held_minor: the whole hold.
+        captured_minor: what was taken: above zero, not above the hold; the rest is free again.
+    """
+    if not 0 < captured_minor <= held_minor:
+        msg = f"of a hold of {held_minor}, {captured_minor} cannot be captured"
+        raise ValueError(msg)
+    return _transfer(
+        f"deposit:{hold_id}:ended",
+        TransferKind.DEPOSIT_SECURED,
+        currency,
+        {
+            deposit_liability(renter): held_minor - captured_minor,
+            PROVIDER_HOLDS: -held_minor,
+            PROVIDER_CASH: captured_minor,
+        },
+    )
+
+
+def deposit_applied(
+    *, hold_id: str, renter: str, currency: Currency, amount_minor: Minor, before_minor: Minor
+) -> Transfer:
+    """Pay a bill, or a part of it, from a deposit that was secured.
+
+    Args:
+        hold_id: the hold it was.
+        renter: who owes the bill.
+        currency: of both amounts.
+        amount_minor: what the bill takes now.
+        before_minor: what bills took of this deposit before: it may be more than once.
+    """
+    amount = _positive(amount_minor)
+    return _transfer(
+        f"deposit:{hold_id}:applied:{before_minor}",
+        TransferKind.DEPOSIT_APPLIED,
+        currency,
+        {deposit_liability(renter): amount, receivable(renter): -amount},
+    )
+
+
+def deposit_returned(
+    *, hold_id: str, renter: str, currency: Currency, amount_minor: Minor
+) -> Transfer:
+    """Owe the renter what no bill took of a deposit that was secured."""
+    amount = _positive(amount_minor)
+    return _transfer(
+        f"deposit:{hold_id}:returned",
+        TransferKind.DEPOSIT_RETURNED,
+        currency,
+        {deposit_liability(renter): amount, refund_due(renter): -amount},
+    )
+
+
+def unclaimed_received(*, refund_id: str, currency: Currency, amount_minor: Minor) -> Transfer:
+    """Note money that came in and fits nothing of ours."""
+    amount = _positive(amount_minor)
+    return _transfer(
+        f"refund:{refund_id}:received",
+        TransferKind.UNCLAIMED_RECEIVED,
+        currency,
+        {PROVIDER_CASH: amount, UNCLAIMED: -amount},
+    )
+
+
+def unclaimed_refunded(*, refund_id: str, currency: Currency, amount_minor: Minor) -> Transfer:
+    """Note that it went back to where it came from."""
+    amount = _positive(amount_minor)
+    return _transfer(
+        f"refund:{refund_id}:paid",
+        TransferKind.UNCLAIMED_REFUNDED,
+        currency,
+        {UNCLAIMED: amount, PROVIDER_CASH: -amount},
     )
 
 
@@ -352,6 +590,58 @@ def payment_refunded(
         TransferKind.PAYMENT_REFUNDED,
         currency,
         {refund_due(renter): amount, PROVIDER_CASH: -amount},
+    )
+
+
+def rental_settled(
+    *, rental_id: str, merchant: str, currency: Currency, amount_minor: Minor, is_rest: bool = False
+) -> Transfer:
+    """Let the merchant have their share of a rental, or the rest of it, after a dispute."""
+    amount = _positive(amount_minor)
+    return _transfer(
+        f"rental:{rental_id}:{'rest_settled' if is_rest else 'settled'}",
+        TransferKind.RENTAL_SETTLED,
+        currency,
+        {merchant_pending(merchant): amount, merchant_available(merchant): -amount},
+    )
+
+
+def withdrawal_asked(
+    *, withdrawal_id: str, merchant: str, currency: Currency, amount_minor: Minor
+) -> Transfer:
+    """Take what is to be paid out of the merchant's reach, before anybody sends it."""
+    amount = _positive(amount_minor)
+    return _transfer(
+        f"withdrawal:{withdrawal_id}:asked",
+        TransferKind.WITHDRAWAL_ASKED,
+        currency,
+        {merchant_available(merchant): amount, payout_in_flight(merchant): -amount},
+    )
+
+
+def withdrawal_paid(
+    *, withdrawal_id: str, merchant: str, currency: Currency, amount_minor: Minor
+) -> Transfer:
+    """Note that a withdrawal arrived: our cash is less by it."""
+    amount = _positive(amount_minor)
+    return _transfer(
+        f"withdrawal:{withdrawal_id}:ended",
+        TransferKind.WITHDRAWAL_PAID,
+        currency,
+        {payout_in_flight(merchant): amount, PROVIDER_CASH: -amount},
+    )
+
+
+def withdrawal_failed(
+    *, withdrawal_id: str, merchant: str, currency: Currency, amount_minor: Minor
+) -> Transfer:
+    """Give a merchant back what could not be paid out."""
+    amount = _positive(amount_minor)
+    return _transfer(
+        f"withdrawal:{withdrawal_id}:ended",
+        TransferKind.WITHDRAWAL_FAILED,
+        currency,
+        {payout_in_flight(merchant): amount, merchant_available(merchant): -amount},
     )
 
 
@@ -394,6 +684,12 @@ class Book:
         return type(self)(balances=balances, keys=self.keys | {transfer.key})
 
 
+def may_run_short(posting: Posting) -> bool:
+    """Whether a posting takes from an account that must not promise what is not there."""
+    takes = natural(posting.account, posting.amount_minor) < 0
+    return takes and not may_go_negative(posting.account)
+
+
 def check_balance(account: AccountCode, currency: Currency, balance_minor: int) -> None:
     """Let no account promise money that is not there.
 
@@ -401,6 +697,9 @@ def check_balance(account: AccountCode, currency: Currency, balance_minor: int) 
         Refusal: OVERDRAWN, if the balance has crossed over and may not.
     """
     if natural(account, balance_minor) < 0 and not may_go_negative(account):
-        raise Refusal(
-            Code.OVERDRAWN, account=account, currency=currency, balance_minor=balance_minor
-        )
+        raise overdrawn(account, currency, balance_minor)
+
+
+def overdrawn(account: AccountCode, currency: Currency, balance_minor: int) -> Refusal:
+    """Say that an account would have come to this balance, on the wrong side."""
+    return Refusal(Code.OVERDRAWN, account=account, currency=currency, balance_minor=balance_minor)

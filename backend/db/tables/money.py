@@ -1,11 +1,12 @@
 """Money: payments and deposits, the books, and what is said to and heard from providers.
 
-Balances are stored nowhere: they are sums of postings, and postings are only added.
+Postings and transfers are only added. An account's balance stands beside them, moved by the
+UPDATE that checks it; so do each posting's number and the balance it led to.
 """
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from sqlalchemy import (
     BigInteger,
@@ -21,6 +22,7 @@ from sqlmodel import Field, SQLModel
 
 from backend.db.tables.rules import append_only, one_of, some_of, unique_where
 from backend.domain.deposit import DepositState
+from backend.domain.ledger import DEBIT_KINDS, AccountKind
 
 
 class Purpose(StrEnum):
@@ -79,11 +81,14 @@ class PaymentRow(SQLModel, table=True):
     provider_ref: str | None = Field(default=None, max_length=128)
     pay_url: str | None = Field(default=None, max_length=500)
     is_surplus: bool = False
-    """Came although its purpose was served: goes back by itself."""
+    """Came although its purpose was served, in part or whole: that goes back by itself."""
     created_at: datetime
     checked_at: datetime
     """When the provider last told us anything of it, or it was made."""
     ended_at: datetime | None = None
+
+
+_HELD: Final = text("state = 'held'")
 
 
 class DepositRow(SQLModel, table=True):
@@ -95,6 +100,10 @@ class DepositRow(SQLModel, table=True):
         CheckConstraint(
             "captured_minor BETWEEN 0 AND amount_minor", name="ck_deposit_captured_within"
         ),
+        CheckConstraint(
+            "billed_minor BETWEEN 0 AND captured_minor", name="ck_deposit_billed_within"
+        ),
+        Index("ix_deposit_expiry", "capture_before", sqlite_where=_HELD, postgresql_where=_HELD),
     )
 
     payment_id: str = Field(primary_key=True, foreign_key="payment.id", max_length=26)
@@ -102,23 +111,37 @@ class DepositRow(SQLModel, table=True):
     state: DepositState = one_of(DepositState)
     amount_minor: int = Field(sa_type=BigInteger)
     captured_minor: int = Field(default=0, sa_type=BigInteger)
+    billed_minor: int = Field(default=0, sa_type=BigInteger)
+    """What of that a bill took; the rest goes back, or waits for the bill."""
     currency: str = Field(max_length=3)
     capture_before: datetime | None = None
     held_at: datetime | None = None
     ended_at: datetime | None = None
 
 
+_IS_ASSET: Final = " OR ".join(
+    f"code = '{kind}' OR substr(code, 1, {len(kind) + 1}) = '{kind}:'"
+    for kind in sorted(DEBIT_KINDS)
+)
+_ON_ITS_SIDE: Final = (
+    f"balance_minor = 0 OR code = '{AccountKind.PLATFORM_REVENUE}' "
+    f"OR (balance_minor > 0) = ({_IS_ASSET})"
+)
+"""What ``ledger.check_balance`` says, for the database."""
+
+
 class AccountRow(SQLModel, table=True):
     """A place where money can stand."""
 
     __tablename__ = "account"
+    __table_args__: ClassVar[Any] = (CheckConstraint(_ON_ITS_SIDE, name="ck_account_side"),)
 
     code: str = Field(primary_key=True, max_length=80)
     currency: str = Field(primary_key=True, max_length=3)
     balance_minor: int = Field(default=0, sa_type=BigInteger)
     """The sum of its postings, kept by the UPDATE that checks it; ``lendwatt verify`` compares."""
     postings: int = 0
-    """How many there are: one that vanished shows."""
+    """How many there are."""
 
 
 class TransferRow(SQLModel, table=True):
@@ -132,6 +155,8 @@ class TransferRow(SQLModel, table=True):
     currency: str = Field(max_length=3)
     rental_id: str | None = Field(default=None, foreign_key="rental.id", index=True, max_length=26)
     at: datetime
+    digest: str = Field(max_length=64)
+    """``ledger.digest`` of all this and its postings."""
 
 
 class PostingRow(SQLModel, table=True):
@@ -140,7 +165,7 @@ class PostingRow(SQLModel, table=True):
     __tablename__ = "posting"
     __table_args__: ClassVar[Any] = (
         ForeignKeyConstraint(("account", "currency"), ("account.code", "account.currency")),
-        Index("ix_posting_account", "account", "currency"),
+        UniqueConstraint("account", "currency", "number", name="uq_posting_number"),
         CheckConstraint("amount_minor <> 0", name="ck_posting_amount"),
     )
 
@@ -149,6 +174,10 @@ class PostingRow(SQLModel, table=True):
     account: str = Field(max_length=80)
     currency: str = Field(max_length=3)
     amount_minor: int = Field(sa_type=BigInteger)
+    number: int
+    """The account's first posting is 1: a gap is one that was taken out."""
+    balance_minor: int = Field(sa_type=BigInteger)
+    """The account's balance after it."""
 
 
 class OutboxRow(SQLModel, table=True):
@@ -162,13 +191,21 @@ class OutboxRow(SQLModel, table=True):
             sqlite_where=text("done_at IS NULL AND problem IS NULL"),
             postgresql_where=text("done_at IS NULL AND problem IS NULL"),
         ),
+        CheckConstraint(
+            "payment_id IS NOT NULL OR refund_id IS NOT NULL", name="ck_outbox_subject"
+        ),
     )
 
     id: str = Field(primary_key=True, max_length=26)
     key: str = Field(unique=True, max_length=120)
     """The idempotency key at the provider, stored before the first call."""
     ask: Ask = one_of(Ask)
-    payment_id: str = Field(foreign_key="payment.id", index=True, max_length=26)
+    payment_id: str | None = Field(
+        default=None, foreign_key="payment.id", index=True, max_length=26
+    )
+    """None: the refund of a payment that fits none of ours."""
+    refund_id: str | None = Field(default=None, foreign_key="refund.id", max_length=26)
+    """With REFUND: which."""
     amount_minor: int = Field(sa_type=BigInteger)
     created_at: datetime
     due_at: datetime
@@ -179,10 +216,16 @@ class OutboxRow(SQLModel, table=True):
     """Why it was given up, for the operator's stuck list."""
 
 
+_OPEN: Final = text("problem IS NOT NULL AND resolved_at IS NULL")
+
+
 class InboxRow(SQLModel, table=True):
     """A provider's verified notice, kept once, whatever became of it."""
 
     __tablename__ = "inbox"
+    __table_args__: ClassVar[Any] = (
+        Index("ix_inbox_unresolved", "received_at", sqlite_where=_OPEN, postgresql_where=_OPEN),
+    )
 
     provider: str = Field(primary_key=True, max_length=16)
     id: str = Field(primary_key=True, max_length=128)
@@ -197,6 +240,14 @@ class InboxRow(SQLModel, table=True):
     """The body, where it could not be read."""
     problem: str | None = Field(default=None, max_length=32)
     """Why it moved nothing, for the operator's list; None when it was applied."""
+    status: str = Field(default="", max_length=16)
+    """Where the provider said that the payment or payout stood."""
+    captured_minor: int = Field(default=0, sa_type=BigInteger)
+    """What it said was taken: if the notice fits nothing, that may be sent back."""
+    resolved_at: datetime | None = None
+    """When an operator dealt with it."""
+    resolution: str = Field(default="", max_length=500)
+    """How, in the operator's words."""
 
 
 for _table in (TransferRow, PostingRow):

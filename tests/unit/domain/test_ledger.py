@@ -1,3 +1,5 @@
+from datetime import UTC, datetime, timedelta, timezone
+
 import pytest
 
 from backend.domain import ledger
@@ -59,6 +61,28 @@ def credited(split=SPLIT):
     return ledger.bill_credited(
         credit_id="C1", renter="R1", merchant="M1", currency=CNY, split=split
     )
+
+
+def settled(amount=800, *, is_rest=False):
+    return ledger.rental_settled(
+        rental_id="L1", merchant="M1", currency=CNY, amount_minor=Minor(amount), is_rest=is_rest
+    )
+
+
+def withdrawal(recipe, amount=800):
+    return recipe(withdrawal_id="W1", merchant="M1", currency=CNY, amount_minor=Minor(amount))
+
+
+def digest(**changes):
+    facts = {
+        "key": "k",
+        "kind": "rental_paid",
+        "currency": "CNY",
+        "rental_id": "L1",
+        "at": datetime(2026, 11, 22, 12, tzinfo=UTC),
+        "postings": [("provider_cash", 5), ("receivable:R1", -5)],
+    }
+    return ledger.digest(**{**facts, **changes})
 
 
 def balances(*transfers):
@@ -174,6 +198,9 @@ def test_the_commission_is_shared_out_by_the_largest_remainder():
         ((billed(),), paid(1001)),
         ((), refunded()),
         ((billed(), paid()), credited(Split(merchant_minor=Minor(900), platform_minor=Minor(0)))),
+        ((billed(), paid()), withdrawal(ledger.withdrawal_asked)),
+        ((billed(), paid(), settled()), withdrawal(ledger.withdrawal_asked, 801)),
+        ((billed(), paid()), settled(801)),
     ],
 )
 def test_money_that_is_not_there_is_not_given(before, transfer):
@@ -192,6 +219,9 @@ def test_only_the_platforms_revenue_may_cross_over():
         ledger.refund_due("R1"),
         ledger.merchant_pending("M1"),
         ledger.merchant_available("M1"),
+        ledger.payout_in_flight("M1"),
+        ledger.merchant_debt("M1"),
+        ledger.UNCLAIMED,
     )
     assert not any(ledger.may_go_negative(account) for account in accounts)
     assert {ledger.kind_of(account) for account in (*accounts, ledger.platform_revenue())} == set(
@@ -214,6 +244,67 @@ def test_currencies_do_not_mix():
     assert book.balance(ledger.PROVIDER_HOLDS, CNY) == 9900
     assert book.balance(ledger.PROVIDER_HOLDS, Currency.JPY) == 500
     assert book.balance(ledger.PROVIDER_HOLDS, Currency.USD) == 0
+
+
+def test_a_settled_share_is_the_merchants_and_a_frozen_rest_follows():
+    assert balances(billed(), paid(), settled(700)) == {
+        "provider_cash": 1000,
+        "merchant_pending:M1": -100,
+        "merchant_available:M1": -700,
+        "platform_revenue": -200,
+    }
+    assert balances(billed(), paid(), settled(700), settled(100, is_rest=True)) == balances(
+        billed(), paid(), settled()
+    )
+
+
+def test_a_withdrawal_is_out_of_reach_first_and_then_gone():
+    before = (billed(), paid(), settled(), withdrawal(ledger.withdrawal_asked))
+
+    assert balances(*before) == {
+        "provider_cash": 1000,
+        "payout_in_flight:M1": -800,
+        "platform_revenue": -200,
+    }
+    assert balances(*before, withdrawal(ledger.withdrawal_paid)) == {
+        "provider_cash": 200,
+        "platform_revenue": -200,
+    }
+
+
+def test_a_withdrawal_that_failed_is_the_merchants_again():
+    before = (billed(), paid(), settled())
+    there_and_back = map(withdrawal, (ledger.withdrawal_asked, ledger.withdrawal_failed))
+
+    assert balances(*before, *there_and_back) == balances(*before)
+
+
+def test_a_withdrawal_ends_once():
+    assert withdrawal(ledger.withdrawal_paid).key == withdrawal(ledger.withdrawal_failed).key
+
+
+def test_a_digest_is_the_same_in_any_order_and_any_zone():
+    at = datetime(2026, 11, 22, 20, tzinfo=timezone(timedelta(hours=8)))
+    postings = [("receivable:R1", -5), ("provider_cash", 5)]
+
+    assert digest(at=at, postings=postings) == digest()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"key": "l"},
+        {"kind": "rental_billed"},
+        {"currency": "JPY"},
+        {"rental_id": None},
+        {"at": datetime(2026, 11, 22, 12, 0, 0, 1, tzinfo=UTC)},
+        {"postings": [("provider_cash", 6), ("receivable:R1", -6)]},
+        {"postings": [("provider_cash", 5), ("receivable:R2", -5)]},
+        {"postings": [("provider_cash", 5)]},
+    ],
+)
+def test_a_digest_shows_whatever_was_changed(change):
+    assert digest(**change) != digest()
 
 
 @pytest.mark.parametrize("owner", ["", "a:b"])

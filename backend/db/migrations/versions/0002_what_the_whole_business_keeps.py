@@ -9,9 +9,10 @@ Revision ID: 0002
 Revises: 0001
 """
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import h3
 import sqlalchemy as sa
@@ -46,6 +47,13 @@ OLD_WORDS = {
 }
 """New events, and what comes nearest to each of them in the old version."""
 
+ON_ITS_SIDE = (
+    "balance_minor = 0 OR code = 'platform_revenue' OR (balance_minor > 0) = ("
+    "code = 'merchant_debt' OR substr(code, 1, 14) = 'merchant_debt:' OR "
+    "code = 'provider_cash' OR substr(code, 1, 14) = 'provider_cash:' OR "
+    "code = 'provider_holds' OR substr(code, 1, 15) = 'provider_holds:' OR "
+    "code = 'receivable' OR substr(code, 1, 11) = 'receivable:')"
+)
 CELL_RESOLUTION = 8
 """H3 cells with edges of about 0.5 km."""
 PAYMENT_WITHIN = timedelta(hours=24)
@@ -60,6 +68,22 @@ rental = sa.table(
     sa.column('closed_at', sa.DateTime(timezone=True)),
     sa.column('payment_due_by', sa.DateTime(timezone=True)),
     sa.column('settle_at', sa.DateTime(timezone=True)),
+)
+transfer = sa.table(
+    'transfer',
+    sa.column('id', sa.String),
+    sa.column('key', sa.String),
+    sa.column('kind', sa.String),
+    sa.column('currency', sa.String),
+    sa.column('rental_id', sa.String),
+    sa.column('at', sa.DateTime(timezone=True)),
+    sa.column('digest', sa.String),
+)
+posting = sa.table(
+    'posting',
+    sa.column('transfer_id', sa.String),
+    sa.column('account', sa.String),
+    sa.column('amount_minor', sa.BigInteger),
 )
 rental_step = sa.table(
     'rental_step',
@@ -196,6 +220,8 @@ def _data_up() -> None:
             f'UPDATE account SET {column} = (SELECT COALESCE({total}, 0) FROM posting '
             'WHERE posting.account = account.code AND posting.currency = account.currency)'
         )
+    _number_postings()
+    _digest_transfers()
     op.execute(  # as the books have it; a bill of nothing is not in them
         'UPDATE rental SET platform_minor = (SELECT COALESCE(-SUM(posting.amount_minor), 0) '
         'FROM posting JOIN transfer ON transfer.id = posting.transfer_id '
@@ -206,6 +232,41 @@ def _data_up() -> None:
     op.execute("UPDATE job SET due_at = created_at WHERE state = 'open'")
     _set_deadlines()
     _set_cells()
+
+
+def _number_postings() -> None:
+    """Give each account's postings their numbers, and the balance after each."""
+    with _changing('posting'):
+        op.execute(
+            'UPDATE posting SET number = counted.number, balance_minor = counted.balance_minor '
+            'FROM (SELECT transfer_id, line, ROW_NUMBER() OVER so_far AS number, '
+            'SUM(amount_minor) OVER so_far AS balance_minor FROM posting '
+            'WINDOW so_far AS (PARTITION BY account, currency ORDER BY transfer_id, line)'
+            ') AS counted '
+            'WHERE posting.transfer_id = counted.transfer_id AND posting.line = counted.line'
+        )
+        with op.batch_alter_table('posting') as batch_op:
+            batch_op.create_unique_constraint('uq_posting_number', ['account', 'currency', 'number'])
+
+
+def _digest_transfers() -> None:
+    """Say of each transfer what shows later that nobody changed it."""
+    connection = op.get_bind()
+    postings: dict[str, list[tuple[str, int]]] = {}
+    for row in connection.execute(sa.select(posting)):
+        postings.setdefault(row.transfer_id, []).append((row.account, row.amount_minor))
+    with _changing('transfer'):
+        for row in connection.execute(sa.select(transfer)).all():
+            digest = _digest(row, postings.get(row.id, []))
+            changed = transfer.update().where(transfer.c.id == row.id)
+            connection.execute(changed.values(digest=digest))
+
+
+def _digest(row: sa.Row, postings: list[tuple[str, int]]) -> str:
+    at: datetime = row.at if row.at.tzinfo is not None else row.at.replace(tzinfo=UTC)
+    parts = [row.key, row.kind, row.currency, row.rental_id or '', at.astimezone(UTC).isoformat()]
+    parts += [f'{account} {amount}' for account, amount in sorted(postings)]
+    return hashlib.sha256('\n'.join(parts).encode()).hexdigest()
 
 
 def _set_deadlines() -> None:
@@ -235,6 +296,68 @@ def _tables_up() -> None:
     with op.batch_alter_table('account', schema=None) as batch_op:
         batch_op.add_column(sa.Column('balance_minor', sa.BigInteger(), nullable=False, server_default='0'))
         batch_op.add_column(sa.Column('postings', sa.Integer(), nullable=False, server_default='0'))
+        batch_op.create_check_constraint('ck_account_side', sa.text(ON_ITS_SIDE))
+
+    with _changing('transfer'), op.batch_alter_table('transfer', schema=None) as batch_op:
+        batch_op.add_column(sa.Column('digest', sa.String(length=64), nullable=False, server_default=''))
+
+    with _changing('posting'), op.batch_alter_table('posting', schema=None) as batch_op:
+        batch_op.drop_index('ix_posting_account')
+        batch_op.add_column(sa.Column('number', sa.Integer(), nullable=False, server_default='0'))
+        batch_op.add_column(sa.Column('balance_minor', sa.BigInteger(), nullable=False, server_default='0'))
+
+    op.create_table('withdrawal',
+    sa.Column('id', sa.String(length=26), nullable=False),
+    sa.Column('merchant_id', sa.String(length=26), nullable=False),
+    sa.Column('asked_by', sa.String(length=26), nullable=False),
+    sa.Column('state', sa.Enum('requested', 'processing', 'unknown', 'paid', 'failed', name='withdrawalstate', native_enum=False, create_constraint=True, length=32), nullable=False),
+    sa.Column('amount_minor', sa.BigInteger(), nullable=False),
+    sa.Column('currency', sa.String(length=3), nullable=False),
+    sa.Column('account', sa.String(length=120), nullable=False),
+    sa.Column('provider', sa.String(length=16), nullable=False),
+    sa.Column('provider_ref', sa.String(length=128), nullable=True),
+    sa.Column('key', sa.String(length=120), nullable=False),
+    sa.Column('asked_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('due_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('attempts', sa.Integer(), nullable=False),
+    sa.Column('ended_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('failure', sa.String(length=200), nullable=False),
+    sa.Column('problem', sa.Text(), nullable=True),
+    sa.CheckConstraint('amount_minor > 0', name='ck_withdrawal_amount'),
+    sa.CheckConstraint("(state IN ('failed', 'paid')) = (ended_at IS NOT NULL)", name='ck_withdrawal_ended'),
+    sa.ForeignKeyConstraint(['asked_by'], ['person.id'], ),
+    sa.ForeignKeyConstraint(['merchant_id'], ['merchant.id'], ),
+    sa.PrimaryKeyConstraint('id'),
+    sa.UniqueConstraint('key')
+    )
+    with op.batch_alter_table('withdrawal', schema=None) as batch_op:
+        batch_op.create_index('ix_withdrawal_due', ['due_at'], unique=False, sqlite_where=sa.text('due_at IS NOT NULL'), postgresql_where=sa.text('due_at IS NOT NULL'))
+        batch_op.create_index('ix_withdrawal_merchant', ['merchant_id', 'id'], unique=False)
+
+    op.create_table('reconciliation',
+    sa.Column('day', sa.String(length=10), nullable=False),
+    sa.Column('begun_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('ended_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('payments', sa.Integer(), nullable=False),
+    sa.Column('breaks', sa.Integer(), nullable=False),
+    sa.PrimaryKeyConstraint('day')
+    )
+    op.create_table('reconciliation_break',
+    sa.Column('id', sa.String(length=26), nullable=False),
+    sa.Column('kind', sa.String(length=40), nullable=False),
+    sa.Column('subject', sa.String(length=24), nullable=False),
+    sa.Column('subject_id', sa.String(length=128), nullable=False),
+    sa.Column('rental_id', sa.String(length=26), nullable=True),
+    sa.Column('ours', sa.String(length=200), nullable=False),
+    sa.Column('theirs', sa.String(length=200), nullable=False),
+    sa.Column('first_seen_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('last_seen_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('resolved_at', sa.DateTime(timezone=True), nullable=True),
+    sa.PrimaryKeyConstraint('id')
+    )
+    with op.batch_alter_table('reconciliation_break', schema=None) as batch_op:
+        batch_op.create_index('ix_reconciliation_break_seen', ['last_seen_at'], unique=False)
+        batch_op.create_index('uq_reconciliation_break_open', ['kind', 'subject_id'], unique=True, sqlite_where=sa.text('resolved_at IS NULL'), postgresql_where=sa.text('resolved_at IS NULL'))
 
     with op.batch_alter_table('bank', schema=None) as batch_op:
         batch_op.add_column(sa.Column('batch', sa.String(length=32), nullable=False, server_default=''))
@@ -289,6 +412,18 @@ def _tables_up() -> None:
 
 
 def _tables_down() -> None:
+    op.drop_table('reconciliation_break')
+    op.drop_table('reconciliation')
+    op.drop_table('withdrawal')
+    with _changing('posting'), op.batch_alter_table('posting', schema=None) as batch_op:
+        batch_op.drop_constraint('uq_posting_number', type_='unique')
+        batch_op.drop_column('balance_minor')
+        batch_op.drop_column('number')
+        batch_op.create_index('ix_posting_account', ['account', 'currency'], unique=False)
+
+    with _changing('transfer'), op.batch_alter_table('transfer', schema=None) as batch_op:
+        batch_op.drop_column('digest')
+
     with op.batch_alter_table('rental', schema=None) as batch_op:
         batch_op.drop_constraint('ck_rental_split_adds_up', type_='check')
         batch_op.drop_constraint('ck_rental_credited', type_='check')
@@ -341,5 +476,6 @@ def _tables_down() -> None:
         batch_op.drop_column('batch')
 
     with op.batch_alter_table('account', schema=None) as batch_op:
+        batch_op.drop_constraint('ck_account_side', type_='check')
         batch_op.drop_column('postings')
         batch_op.drop_column('balance_minor')
