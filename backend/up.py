@@ -25,7 +25,7 @@ from pydantic import SecretStr
 
 from backend import sweeps
 from backend.clock import SystemClock
-from backend.db import outbox, seam
+from backend.db import hooks, outbox, seam
 from backend.db.engine import Database, make_engine
 from backend.db.market import standing
 from backend.db.migrate import migrate
@@ -41,6 +41,7 @@ from backend.payments.sandbox import SandboxProvider
 from backend.problems import StartError
 from backend.server import Plain, Server, listen, make_server
 from backend.settings import Settings, kept_secret, read_settings, token_secret
+from backend.sweeps.hooks import send_hooks
 from backend.worker import Worker
 from gateway.broker import RunningBroker, start_broker
 from gateway.errors import StartError as GatewayStartError
@@ -292,6 +293,11 @@ def _backend_server(settings: Settings, platform: Platform, stack: AsyncExitStac
         ),
         poll_s=limits.poll_s,
     )
+    poster = Worker(
+        "hooks",
+        lambda: send_hooks(database, may_be_private=settings.demo, now=clock.now()),
+        poll_s=limits.poll_s,
+    )
 
     def wake(topics: frozenset[str]) -> None:
         if seam.COMMANDS in topics:
@@ -300,10 +306,12 @@ def _backend_server(settings: Settings, platform: Platform, stack: AsyncExitStac
             platform.broker.poke()
         if outbox.OUTBOX in topics:
             sender.wake()
+        if hooks.HOOKS in topics:
+            poster.wake()
 
     database.listen(wake)
     platform.gateway.on_events = follower.wake
-    for worker in (follower, sender):
+    for worker in (follower, sender, poster):
         worker.start()
         stack.callback(worker.stop, STOP_WITHIN_S)
     tools = sweeps.Tools(database=database, providers=providers, settings=settings, outbox=limits)
@@ -319,6 +327,7 @@ def _backend_server(settings: Settings, platform: Platform, stack: AsyncExitStac
             "hears_banks": lambda: platform.gateway.is_ready,
             "follows_events": lambda: follower.is_well,
             "asks_providers": lambda: sender.is_well,
+            "tells_merchants": lambda: poster.is_well,
         },
     )
     return make_server(create_app(parts), settings=settings, hub=parts.hub)

@@ -219,17 +219,43 @@ WORDS: Final[Mapping[Code | EdgeCode, Mapping[Lang, Words]]] = MappingProxyType(
             "Whether the last payment went through is not known yet. Do not pay twice; look "
             "again soon.",
         ),
-        Code.PAYMENT_DECLINED: _both(
-            "付款被拒絕",
-            "支付機構沒有接受這筆付款。請換一種方式，或聯繫支付機構。",
-            "The payment was declined",
-            "The payment provider did not accept it. Pay in another way, or ask the provider.",
-        ),
         Code.NOTHING_TO_PAY: _both(
             "沒有待付款項",
             "此訂單無需付款。",
             "Nothing to pay",
             "This rental owes nothing.",
+        ),
+        Code.NOTHING_TO_REFUND: _both(
+            "沒有可退的款項",
+            "這條通知沒有說明已付的是哪一筆款，或已經退過。請在支付機構查詢後再處理。",
+            "Nothing to refund",
+            "This notice does not tell of a payment that can be sent back, or it was dealt with "
+            "already. Look the payment up at the provider.",
+        ),
+        Code.MORE_THAN_BILLED: _both(
+            "超過帳單金額",
+            "此帳單最多還可退減 {left_minor}（最小貨幣單位）。請改用較小的金額。",
+            "More than the bill",
+            "Of this bill {left_minor} is left, in minor units. Name no more than that.",
+        ),
+        Code.MORE_THAN_DISPUTED: _both(
+            "超過爭議金額",
+            "爭議金額為 {disputed_minor}（最小貨幣單位），判定的金額不能超過它。",
+            "More than is disputed",
+            "The dispute is about {disputed_minor}, in minor units. Grant no more than that.",
+        ),
+        Code.DISPUTE_TOO_LATE: _both(
+            "已過爭議期",
+            "此訂單的爭議期已結束。如仍有疑問，請聯繫平台。",
+            "Too late to dispute",
+            "The time to dispute this bill is over. If something is wrong, ask the platform.",
+        ),
+        Code.ALREADY_DISPUTED: _both(
+            "已有爭議",
+            "此訂單已有未結的爭議，或爭議次數已用完。請等待結果，或聯繫平台。",
+            "Already disputed",
+            "A dispute of this bill is open, or it was disputed as often as it can be. Wait for "
+            "the outcome, or ask the platform.",
         ),
         Code.AMOUNT_MISMATCH: _both(
             "金額不符",
@@ -316,6 +342,12 @@ WORDS: Final[Mapping[Code | EdgeCode, Mapping[Lang, Words]]] = MappingProxyType(
             "修改地點時，請同時提供 address、lat 和 lng。",
             "The place is not complete",
             "A new place needs its address, lat and lng together.",
+        ),
+        Code.WEBHOOK_REFUSED: _both(
+            "不能使用此地址",
+            "無法向此地址發送消息：{why}。請修改地址後重試。",
+            "This address cannot be used",
+            "Nothing can be sent there: {why}. Give another address.",
         ),
         Code.BAD_TARIFF: _both(
             "計費規則有誤",
@@ -476,6 +508,7 @@ NAMES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         RentalState.START_FAILED: ("啟動失敗", "not started"),
         DepositState.PENDING: ("待確認", "pending"),
         DepositState.HELD: ("已凍結", "held"),
+        DepositState.SECURED: ("已代管", "kept for you"),
         DepositState.CAPTURED: ("已扣除", "captured"),
         DepositState.RELEASED: ("已退還", "released"),
         DepositState.EXPIRED: ("已過期", "expired"),
@@ -486,6 +519,11 @@ NAMES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         "approved": ("已通過審核", "approved"),
         "suspended": ("已停用", "suspended"),
         "none": ("無", "nothing"),
+        "ended": ("已停用", "ended"),
+        "no_address": ("不是完整的網址", "it is no whole address"),
+        "not_https": ("網址必須以 https 開頭", "it must begin with https"),
+        "webhook_is_there": ("此地址已添加", "it is told already"),
+        "too_many_webhooks": ("地址過多", "there are too many addresses"),
         Holder.MERCHANT: ("商戶", "the merchant"),
         Holder.STAFF: ("服務人員", "the staff"),
         Holder.RENTER: ("租用人", "the renter"),

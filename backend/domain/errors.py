@@ -45,8 +45,12 @@ class Code(StrEnum):
     DISCLOSURE_NOT_ACCEPTED = "disclosure_not_accepted"
     DEPOSIT_NOT_HELD = "deposit_not_held"
     PAYMENT_IN_DOUBT = "payment_in_doubt"
-    PAYMENT_DECLINED = "payment_declined"
     NOTHING_TO_PAY = "nothing_to_pay"
+    NOTHING_TO_REFUND = "nothing_to_refund"
+    MORE_THAN_BILLED = "more_than_billed"  # left_minor: what is left of the bill
+    MORE_THAN_DISPUTED = "more_than_disputed"  # disputed_minor
+    DISPUTE_TOO_LATE = "dispute_too_late"
+    ALREADY_DISPUTED = "already_disputed"
     AMOUNT_MISMATCH = "amount_mismatch"  # expected_minor, got_minor, currency
     UNKNOWN_CURRENCY = "unknown_currency"  # currency
     OVERDRAWN = "overdrawn"  # account, currency, balance_minor
@@ -63,6 +67,7 @@ class Code(StrEnum):
     BANK_WITH_RENTAL = "bank_with_rental"  # bank
     BAD_HOURS = "bad_hours"  # problem, where: a weekday, or hours
     PLACE_INCOMPLETE = "place_incomplete"
+    WEBHOOK_REFUSED = "webhook_refused"  # why
     BAD_TARIFF = "bad_tariff"  # problems: codes of the problems, a comma between two
 
     # What the linter finds in a tariff; each names the fields it is about.

@@ -13,7 +13,7 @@ from backend.db import market, rentals, seam
 from backend.db.notifications import notify
 from backend.db.tables.rentals import JobKind, RentalRow
 from backend.domain.rental import RentalEvent, RentalState
-from backend.services import billing
+from backend.services import billing, hooks
 from backend.services.rentals import Place, open_job, stop_feeding
 from backend.services.steps import advance, hear, note
 from gateway.events import (
@@ -88,6 +88,7 @@ def _tell_owner(session: Session, event: Event, facts: dict[str, Any], *, now: d
     owner_id = market.merchant(session, bank.merchant_id).owner_id
     kind = f"bank.{event.kind.removeprefix('bank_')}"
     notify(session, person_ids=[owner_id], kind=kind, data=data, now=now)
+    hooks.publish(session, merchant_id=bank.merchant_id, kind=kind, data=data, now=now)
 
 
 def _end_of_command(session: Session, event: CommandOutcome, *, now: datetime) -> None:

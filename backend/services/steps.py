@@ -19,6 +19,7 @@ from backend.domain.custody import Holder, Proof, pass_on
 from backend.domain.errors import Code, Refusal
 from backend.domain.rental import RentalEvent, RentalState, step
 from backend.ids import new_id
+from backend.services import hooks
 
 KINDS: Final = MappingProxyType(
     {
@@ -152,6 +153,7 @@ def hear(
             person for person in (owner, rental.staff_id, rental.collector_id) if person is not None
         )
     notify(session, person_ids=(rental.renter_id, *team), kind=kind, data=data, now=now)
+    hooks.publish(session, merchant_id=rental.merchant_id, kind=kind, data=data, now=now)
 
 
 def pass_bank(

@@ -359,6 +359,41 @@ def _tables_up() -> None:
         batch_op.create_index('ix_reconciliation_break_seen', ['last_seen_at'], unique=False)
         batch_op.create_index('uq_reconciliation_break_open', ['kind', 'subject_id'], unique=True, sqlite_where=sa.text('resolved_at IS NULL'), postgresql_where=sa.text('resolved_at IS NULL'))
 
+    op.create_table('webhook',
+    sa.Column('id', sa.String(length=26), nullable=False),
+    sa.Column('merchant_id', sa.String(length=26), nullable=False),
+    sa.Column('url', sa.String(length=500), nullable=False),
+    sa.Column('secret', sa.String(length=120), nullable=False),
+    sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('failing_since', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('ended_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('ended_why', sa.String(length=40), nullable=False),
+    sa.ForeignKeyConstraint(['merchant_id'], ['merchant.id'], ),
+    sa.PrimaryKeyConstraint('id')
+    )
+    with op.batch_alter_table('webhook', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_webhook_merchant_id'), ['merchant_id'], unique=False)
+        batch_op.create_index('uq_webhook_url', ['merchant_id', 'url'], unique=True, sqlite_where=sa.text('ended_at IS NULL'), postgresql_where=sa.text('ended_at IS NULL'))
+
+    op.create_table('webhook_message',
+    sa.Column('id', sa.String(length=26), nullable=False),
+    sa.Column('webhook_id', sa.String(length=26), nullable=False),
+    sa.Column('kind', sa.String(length=48), nullable=False),
+    sa.Column('body', sa.Text(), nullable=False),
+    sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('due_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('attempts', sa.Integer(), nullable=False),
+    sa.Column('delivered_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('last_answer', sa.String(length=120), nullable=False),
+    sa.Column('problem', sa.String(length=120), nullable=True),
+    sa.CheckConstraint('attempts >= 0', name='ck_webhook_message_attempts'),
+    sa.ForeignKeyConstraint(['webhook_id'], ['webhook.id'], ),
+    sa.PrimaryKeyConstraint('id')
+    )
+    with op.batch_alter_table('webhook_message', schema=None) as batch_op:
+        batch_op.create_index('ix_webhook_message_due', ['due_at'], unique=False, sqlite_where=sa.text('delivered_at IS NULL AND problem IS NULL'), postgresql_where=sa.text('delivered_at IS NULL AND problem IS NULL'))
+        batch_op.create_index('ix_webhook_message_of', ['webhook_id', 'id'], unique=False)
+
     with op.batch_alter_table('bank', schema=None) as batch_op:
         batch_op.add_column(sa.Column('batch', sa.String(length=32), nullable=False, server_default=''))
         batch_op.add_column(sa.Column('is_to_inspect', sa.Boolean(), nullable=False, server_default=sa.false()))
@@ -395,7 +430,9 @@ def _tables_up() -> None:
         batch_op.add_column(sa.Column('is_delivery_free', sa.Boolean(), nullable=False, server_default=sa.false()))
         batch_op.add_column(sa.Column('cancelled_at', sa.DateTime(timezone=True), nullable=True))
         batch_op.add_column(sa.Column('claimed_returned_at', sa.DateTime(timezone=True), nullable=True))
+        batch_op.add_column(sa.Column('due_at', sa.DateTime(timezone=True), nullable=True))
         batch_op.add_column(sa.Column('overdue_told_at', sa.DateTime(timezone=True), nullable=True))
+        batch_op.add_column(sa.Column('missing_told_at', sa.DateTime(timezone=True), nullable=True))
         batch_op.add_column(sa.Column('bought_out_at', sa.DateTime(timezone=True), nullable=True))
         batch_op.add_column(sa.Column('merchant_minor', sa.BigInteger(), nullable=True))
         batch_op.add_column(sa.Column('platform_minor', sa.BigInteger(), nullable=True))
@@ -404,6 +441,8 @@ def _tables_up() -> None:
         batch_op.add_column(sa.Column('settle_at', sa.DateTime(timezone=True), nullable=True))
         batch_op.add_column(sa.Column('settled_at', sa.DateTime(timezone=True), nullable=True))
         batch_op.create_index('ix_rental_bank', ['bank_id', 'id'], unique=False)
+        batch_op.create_index('ix_rental_out', ['due_at'], unique=False, sqlite_where=sa.text("state IN ('delivered', 'deposit_due', 'renting', 'returning', 'start_failed', 'starting')"), postgresql_where=sa.text("state IN ('delivered', 'deposit_due', 'renting', 'returning', 'start_failed', 'starting')"))
+        batch_op.create_index('uq_rental_one_substitute', ['replaces_id'], unique=True, sqlite_where=sa.text("replaces_id IS NOT NULL AND state NOT IN ('cancelled', 'undeliverable')"), postgresql_where=sa.text("replaces_id IS NOT NULL AND state NOT IN ('cancelled', 'undeliverable')"))
         batch_op.create_index('ix_rental_due', ['payment_due_by'], unique=False, sqlite_where=sa.text("state = 'payment_due'"), postgresql_where=sa.text("state = 'payment_due'"))
         batch_op.create_index('ix_rental_unsettled', ['settle_at'], unique=False, sqlite_where=sa.text("state = 'completed' AND settled_at IS NULL"), postgresql_where=sa.text("state = 'completed' AND settled_at IS NULL"))
         batch_op.create_foreign_key(batch_op.f('fk_rental_replaces_id'), 'rental', ['replaces_id'], ['id'])
@@ -412,6 +451,8 @@ def _tables_up() -> None:
 
 
 def _tables_down() -> None:
+    op.drop_table('webhook_message')
+    op.drop_table('webhook')
     op.drop_table('reconciliation_break')
     op.drop_table('reconciliation')
     op.drop_table('withdrawal')
@@ -430,6 +471,8 @@ def _tables_down() -> None:
         batch_op.drop_constraint(batch_op.f('fk_rental_replaces_id'), type_='foreignkey')
         batch_op.drop_index('ix_rental_unsettled', sqlite_where=sa.text("state = 'completed' AND settled_at IS NULL"), postgresql_where=sa.text("state = 'completed' AND settled_at IS NULL"))
         batch_op.drop_index('ix_rental_due', sqlite_where=sa.text("state = 'payment_due'"), postgresql_where=sa.text("state = 'payment_due'"))
+        batch_op.drop_index('uq_rental_one_substitute', sqlite_where=sa.text("replaces_id IS NOT NULL AND state NOT IN ('cancelled', 'undeliverable')"), postgresql_where=sa.text("replaces_id IS NOT NULL AND state NOT IN ('cancelled', 'undeliverable')"))
+        batch_op.drop_index('ix_rental_out', sqlite_where=sa.text("state IN ('delivered', 'deposit_due', 'renting', 'returning', 'start_failed', 'starting')"), postgresql_where=sa.text("state IN ('delivered', 'deposit_due', 'renting', 'returning', 'start_failed', 'starting')"))
         batch_op.drop_index('ix_rental_bank')
         batch_op.drop_column('settled_at')
         batch_op.drop_column('settle_at')
@@ -438,7 +481,9 @@ def _tables_down() -> None:
         batch_op.drop_column('platform_minor')
         batch_op.drop_column('merchant_minor')
         batch_op.drop_column('bought_out_at')
+        batch_op.drop_column('missing_told_at')
         batch_op.drop_column('overdue_told_at')
+        batch_op.drop_column('due_at')
         batch_op.drop_column('claimed_returned_at')
         batch_op.drop_column('cancelled_at')
         batch_op.drop_column('is_delivery_free')
