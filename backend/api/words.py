@@ -167,6 +167,45 @@ WORDS: Final[Mapping[Code | EdgeCode, Mapping[Lang, Words]]] = MappingProxyType(
             "The power bank is busy",
             "It is still carrying out another command. Try again in a moment.",
         ),
+        Code.CANCEL_COSTS: _both(
+            "取消需要付費",
+            "現在取消的費用是 {fee_minor}（最小貨幣單位），高於您看到的 {seen_minor}。"
+            "訂單沒有取消；同意後請重新提交。",
+            "Cancelling costs something",
+            "It costs {fee_minor} minor units now, more than the {seen_minor} you saw. Nothing "
+            "was cancelled; send it again with this fee if you agree.",
+        ),
+        Code.NOBODY_NEAR: _both(
+            "附近沒有可更換的充電寶",
+            "訂單沒有改動。請稍後再試，或申請取回。",
+            "No other power bank is near",
+            "Nothing was changed. Try again later, or have it fetched.",
+        ),
+        Code.SWAPPED_TOO_OFTEN: _both(
+            "更換次數已達上限",
+            "最多可以更換 {most} 次。請申請取回，再租另一個。",
+            "Swapped too often",
+            "One rental can be swapped {most} times. Have it fetched, and rent another.",
+        ),
+        Code.CLAIMED_TOO_OFTEN: _both(
+            "平台已經裁定",
+            "平台查核後認為充電寶尚未歸還。請申請取回，或聯繫平台。",
+            "The platform has decided",
+            "It looked into it and found that the power bank is not back. Have it fetched, or "
+            "write to the platform.",
+        ),
+        Code.OPERATOR_DECIDES: _both(
+            "由平台裁定",
+            "租用人多次表示已歸還。現在由平台查核，請等待結果。",
+            "The platform decides this",
+            "The renter has said it too often for you to deny it alone. Wait for the platform.",
+        ),
+        Code.NOT_IN_DOUBT: _both(
+            "結果沒有疑問",
+            "充電寶是否已啟動並不存疑，無需人工裁定。請刷新後查看。",
+            "This is not in doubt",
+            "Whether the power bank started is known, or will be in a moment. Reload to see.",
+        ),
         # Handing over.
         Code.WRONG_BANK: _both(
             "不是這個充電寶",
@@ -198,6 +237,19 @@ WORDS: Final[Mapping[Code | EdgeCode, Mapping[Lang, Words]]] = MappingProxyType(
             "充電寶不能從{giver}直接交給{taker}。請刷新後查看它現在在誰手裡。",
             "It cannot change hands like this",
             "A power bank does not go from {giver} to {taker}. Reload to see who has it.",
+        ),
+        Code.CUSTODY_DISAGREES: _both(
+            "充電寶不在應在之處",
+            "訂單為「{state}」，充電寶卻在{holder}手裡。沒有任何改動，請聯繫平台核對。",
+            "The power bank is not where it should be",
+            "The rental would be “{state}”, but {holder} has it. Nothing was changed; ask the "
+            "platform to look at it.",
+        ),
+        Code.SOLD_FOR_GOOD: _both(
+            "已經售出",
+            "充電寶售出已超過可退回的期限，現在屬於買下它的人。",
+            "It is sold for good",
+            "The time in which it could come back is over. It belongs to who bought it.",
         ),
         # Money.
         Code.DISCLOSURE_NOT_ACCEPTED: _both(
@@ -275,6 +327,25 @@ WORDS: Final[Mapping[Code | EdgeCode, Mapping[Lang, Words]]] = MappingProxyType(
             "餘額不足以完成此操作。請查看餘額後減少金額。",
             "Not enough balance",
             "The balance does not cover it. Look at the balance, and ask for less.",
+        ),
+        Code.NO_PAYOUT_ACCOUNT: _both(
+            "尚未設置收款賬戶",
+            "提現前請先設置收款賬戶。",
+            "There is no payout account",
+            "Say first where withdrawals are to go.",
+        ),
+        Code.WITHDRAWAL_TOO_SMALL: _both(
+            "提現金額過小",
+            "單筆提現不得少於 {minimum_minor}（{currency} 最小單位）。請增加金額。",
+            "Too little to pay out",
+            "The least is {minimum_minor}, in minor units of {currency}. Ask for more, or wait "
+            "until there is more.",
+        ),
+        Code.WITHDRAWAL_TOO_LARGE: _both(
+            "超出可提現金額",
+            "可提現金額為 {available_minor}（{currency} 最小單位）。請減少金額。",
+            "More than can be withdrawn",
+            "There are {available_minor}, in minor units of {currency}. Ask for no more than that.",
         ),
         Code.PROVIDER_AWAY: _both(
             "支付機構沒有回應",
@@ -559,6 +630,8 @@ NAMES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         WhyNot.OFFLINE: ("設備離線", "it is offline"),
         WhyNot.LOW: ("電量不足", "its battery is low"),
         WhyNot.UNPAID_BILL: ("您有未支付的訂單", "you have an unpaid rental"),
+        WhyNot.TOO_MANY_RENTALS: ("您同時租用的數量已達上限", "you have too many rentals at once"),
+        WhyNot.SUSPENDED: ("您的帳號已停用", "your account is suspended"),
     }
 )
 """Codes that stand inside a sentence, zh and en."""

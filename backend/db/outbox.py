@@ -19,9 +19,25 @@ OUTBOX = "outbox"
 
 
 def put(
-    session: Session, *, key: str, ask: Ask, payment_id: str, amount_minor: int, now: datetime
+    session: Session,
+    *,
+    key: str,
+    ask: Ask,
+    payment_id: str | None,
+    amount_minor: int,
+    now: datetime,
+    refund_id: str | None = None,
 ) -> bool:
     """Have a provider asked once this transaction is durable.
+
+    Args:
+        session: the transaction that wants it.
+        key: what makes it happen once, here and at the provider.
+        ask: what.
+        payment_id: of which payment; None: one that fits none of ours.
+        amount_minor: how much.
+        now: when.
+        refund_id: with REFUND, which.
 
     Returns:
         False, and nothing is written, if the key is there already.
@@ -34,6 +50,7 @@ def put(
             key=key,
             ask=ask,
             payment_id=payment_id,
+            refund_id=refund_id,
             amount_minor=amount_minor,
             created_at=now,
             due_at=now,
@@ -85,6 +102,44 @@ def again(session: Session, outbox_id: str, *, due_at: datetime) -> None:
 def give_up(session: Session, outbox_id: str, *, problem: str) -> None:
     """Put it on the operator's stuck list."""
     session.exec(update(OutboxRow).where(col(OutboxRow.id) == outbox_id).values(problem=problem))
+
+
+def asked(session: Session, key: str) -> OutboxRow | None:
+    """What was put under this key, done or not."""
+    return session.exec(select(OutboxRow).where(OutboxRow.key == key)).first()
+
+
+def notice(session: Session, provider: str, inbox_id: str) -> InboxRow | None:
+    """A notice that was kept, locked for this transaction."""
+    found = select(InboxRow).where(InboxRow.provider == provider, InboxRow.id == inbox_id)
+    return session.exec(found.with_for_update()).first()
+
+
+def unresolved(session: Session, *, limit: int) -> Sequence[InboxRow]:
+    """Notices that moved nothing and that nobody has dealt with, the oldest first."""
+    return session.exec(
+        select(InboxRow)
+        .where(col(InboxRow.problem).is_not(None), col(InboxRow.resolved_at).is_(None))
+        .order_by(col(InboxRow.received_at))
+        .limit(limit)
+    ).all()
+
+
+def resolve(
+    session: Session, provider: str, inbox_id: str, *, resolution: str, now: datetime
+) -> bool:
+    """Note that an operator dealt with a notice; False if somebody else did."""
+    resolved = session.exec(
+        update(InboxRow)
+        .where(
+            col(InboxRow.provider) == provider,
+            col(InboxRow.id) == inbox_id,
+            col(InboxRow.problem).is_not(None),
+            col(InboxRow.resolved_at).is_(None),
+        )
+        .values(resolved_at=now, resolution=resolution)
+    )
+    return resolved.rowcount == 1
 
 
 def receive(session: Session, row: InboxRow) -> bool:

@@ -33,6 +33,12 @@ class Code(StrEnum):
     BANK_UNAVAILABLE = "bank_unavailable"  # why: reasons of WhyNot, a comma between two
     ALREADY_TAKEN = "already_taken"
     BANK_BUSY = "bank_busy"
+    CANCEL_COSTS = "cancel_costs"  # fee_minor, seen_minor
+    NOBODY_NEAR = "nobody_near"
+    SWAPPED_TOO_OFTEN = "swapped_too_often"  # most
+    CLAIMED_TOO_OFTEN = "claimed_too_often"
+    OPERATOR_DECIDES = "operator_decides"
+    NOT_IN_DOUBT = "not_in_doubt"
 
     # Handing over.
     WRONG_BANK = "wrong_bank"  # expected, scanned: banks' ids
@@ -40,6 +46,8 @@ class Code(StrEnum):
     CODE_LOCKED = "code_locked"
     PROOF_REQUIRED = "proof_required"  # giver, taker, proof
     WRONG_HANDS = "wrong_hands"  # giver, taker
+    CUSTODY_DISAGREES = "custody_disagrees"  # state, holder
+    SOLD_FOR_GOOD = "sold_for_good"
 
     # Money.
     DISCLOSURE_NOT_ACCEPTED = "disclosure_not_accepted"
@@ -54,6 +62,9 @@ class Code(StrEnum):
     AMOUNT_MISMATCH = "amount_mismatch"  # expected_minor, got_minor, currency
     UNKNOWN_CURRENCY = "unknown_currency"  # currency
     OVERDRAWN = "overdrawn"  # account, currency, balance_minor
+    NO_PAYOUT_ACCOUNT = "no_payout_account"
+    WITHDRAWAL_TOO_SMALL = "withdrawal_too_small"  # minimum_minor, currency
+    WITHDRAWAL_TOO_LARGE = "withdrawal_too_large"  # available_minor, currency
     PROVIDER_AWAY = "provider_away"
     BAD_SIGNATURE = "bad_signature"
 

@@ -43,7 +43,7 @@ from backend.ids import new_id
 from backend.limits import COMMAND_EXPIRY_S
 from backend.payments.port import PaymentStatus, ProviderNotice, ProviderPayment
 from backend.principal import Principal
-from backend.services import availability, billing
+from backend.services import availability, billing, credits
 from backend.services.rentals import own
 from backend.services.steps import advance, hear
 
@@ -145,6 +145,11 @@ def _ask(session: Session, payment: PaymentRow, ask: Ask, *, now: datetime) -> N
         amount_minor=payment.amount_minor,
         now=now,
     )
+
+
+def owed_minor(session: Session, rental: RentalRow) -> Minor:
+    """What is still to be paid: the bill, less credit notes, less what was paid or captured."""
+    return credits.bill_of(session, rental).owed_minor
 
 
 def one(session: Session, *, who: Principal, payment_id: str) -> PaymentRow:

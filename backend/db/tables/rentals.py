@@ -9,6 +9,7 @@ from sqlmodel import Field, SQLModel
 
 from backend.db.tables.rules import append_only, one_of, some_of, unique_where
 from backend.domain.custody import Proof
+from backend.domain.overdue import OUT
 from backend.domain.rental import CLOSED, RentalEvent, RentalState
 
 OCCUPYING = frozenset(RentalState) - {*CLOSED, RentalState.PAYMENT_DUE}
@@ -37,6 +38,7 @@ class JobState(StrEnum):
 
 _UNPAID = text("state = 'payment_due'")
 _UNSETTLED = text("state = 'completed' AND settled_at IS NULL")
+_IS_OUT = text(some_of("state", OUT))
 
 
 class RentalRow(SQLModel, table=True):
@@ -49,11 +51,21 @@ class RentalRow(SQLModel, table=True):
         Index("ix_rental_merchant", "merchant_id", "state", "id"),
         CheckConstraint("amount_minor >= 0", name="ck_rental_amount"),
         CheckConstraint("returned_at >= billing_start_at", name="ck_rental_no_negative_time"),
-        CheckConstraint("credited_minor BETWEEN 0 AND amount_minor", name="ck_rental_credited"),
+        CheckConstraint(
+            "credited_minor >= 0 AND paid_minor >= 0"
+            " AND credited_minor + paid_minor <= coalesce(amount_minor, 0)",
+            name="ck_rental_never_over_the_bill",
+        ),
         CheckConstraint(
             "merchant_minor + platform_minor = amount_minor", name="ck_rental_split_adds_up"
         ),
         Index("ix_rental_bank", "bank_id", "id"),
+        Index("ix_rental_out", "due_at", sqlite_where=_IS_OUT, postgresql_where=_IS_OUT),
+        unique_where(
+            "uq_rental_one_substitute",
+            "replaces_id",
+            where="replaces_id IS NOT NULL AND state NOT IN ('cancelled', 'undeliverable')",
+        ),
         Index("ix_rental_due", "payment_due_by", sqlite_where=_UNPAID, postgresql_where=_UNPAID),
         Index(
             "ix_rental_unsettled", "settle_at", sqlite_where=_UNSETTLED, postgresql_where=_UNSETTLED
@@ -123,8 +135,12 @@ class RentalRow(SQLModel, table=True):
     cancelled_at: datetime | None = None
     claimed_returned_at: datetime | None = None
     """When the renter said that it is back already; None again if that was denied."""
+    due_at: datetime | None = None
+    """When to look after a bank that is out; None: a day after the handover."""
     overdue_told_at: datetime | None = None
     """When the renter was last reminded that the bank is out for long."""
+    missing_told_at: datetime | None = None
+    """When the merchant was last told that the bank is out and silent."""
     bought_out_at: datetime | None = None
     """When the bank counted as bought: at the cap, or because it was lost."""
     return_requested_at: datetime | None = None
@@ -146,6 +162,10 @@ class RentalRow(SQLModel, table=True):
     """The bill, line by line, as JSON."""
     payment_due_by: datetime | None = None
     """Until when the renter may pay by themselves; then it is taken from the deposit."""
+    past_due_at: datetime | None = None
+    """When that deadline was acted on; None again when there is a new one."""
+    paid_minor: int = Field(default=0, sa_type=BigInteger)
+    """What of the bill was paid, or taken from the deposit, less what went back."""
     credited_minor: int = Field(default=0, sa_type=BigInteger)
     """What of the bill was taken back by credit notes."""
     settle_at: datetime | None = None

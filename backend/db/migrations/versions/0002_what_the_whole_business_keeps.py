@@ -25,7 +25,7 @@ down_revision = '0001'
 branch_labels = None
 depends_on = None
 
-APPEND_ONLY = ()
+APPEND_ONLY = ('credit_note',)
 """The new tables that are only added to."""
 
 STATES = (
@@ -54,6 +54,7 @@ ON_ITS_SIDE = (
     "code = 'provider_holds' OR substr(code, 1, 15) = 'provider_holds:' OR "
     "code = 'receivable' OR substr(code, 1, 11) = 'receivable:')"
 )
+DEPOSIT_STATES = ('pending', 'held', 'captured', 'released', 'expired', 'declined', 'unknown')
 CELL_RESOLUTION = 8
 """H3 cells with edges of about 0.5 km."""
 PAYMENT_WITHIN = timedelta(hours=24)
@@ -171,9 +172,15 @@ def _words_up() -> None:
             'state:rentalstate': (*STATES, 'undeliverable'),
             'event:rentalevent': (*EVENTS, 'give_up', *OLD_WORDS),
         })
+    _allow('deposit', {'state:depositstate': None})
+    _allow('deposit', {'state:depositstate': (*DEPOSIT_STATES, 'secured')})
 
 
 def _words_down() -> None:
+    _allow('deposit', {'state:depositstate': None})
+    op.execute("UPDATE deposit SET state = 'captured' WHERE state = 'secured'")
+    _allow('deposit', {'state:depositstate': DEPOSIT_STATES})
+
     with _changing('rental_step'):
         _allow('rental_step', {'state:rentalstate': None, 'event:rentalevent': None})
         _reword_steps('state', 'undeliverable', 'declined')
@@ -222,6 +229,10 @@ def _data_up() -> None:
         )
     _number_postings()
     _digest_transfers()
+    op.execute(  # everybody begins in the middle, and is worked out soon
+        'INSERT INTO merchant_score (merchant_id, deliveries, on_time, score, counted_at, due_at) '
+        'SELECT id, 0, 0, 74, created_at, created_at FROM merchant'
+    )
     op.execute(  # as the books have it; a bill of nothing is not in them
         'UPDATE rental SET platform_minor = (SELECT COALESCE(-SUM(posting.amount_minor), 0) '
         'FROM posting JOIN transfer ON transfer.id = posting.transfer_id '
@@ -230,6 +241,9 @@ def _data_up() -> None:
     )
     op.execute('UPDATE rental SET merchant_minor = amount_minor - platform_minor')
     op.execute("UPDATE job SET due_at = created_at WHERE state = 'open'")
+    op.execute("UPDATE rental SET paid_minor = amount_minor WHERE state = 'completed'")
+    op.execute("UPDATE deposit SET billed_minor = captured_minor WHERE state = 'captured'")
+    _list_refunds()
     _set_deadlines()
     _set_cells()
 
@@ -267,6 +281,18 @@ def _digest(row: sa.Row, postings: list[tuple[str, int]]) -> str:
     parts = [row.key, row.kind, row.currency, row.rental_id or '', at.astimezone(UTC).isoformat()]
     parts += [f'{account} {amount}' for account, amount in sorted(postings)]
     return hashlib.sha256('\n'.join(parts).encode()).hexdigest()
+
+
+def _list_refunds() -> None:
+    """A payment that was too much was sent back under its own id: now that is a refund's."""
+    op.execute(
+        'INSERT INTO refund (id, payment_id, rental_id, why, provider, amount_minor, currency, '
+        'asked_at, refunded_at) SELECT payment.id, payment.id, payment.rental_id, '
+        "'surplus', payment.provider, outbox.amount_minor, payment.currency, "
+        'outbox.created_at, outbox.done_at FROM outbox '
+        "JOIN payment ON payment.id = outbox.payment_id WHERE outbox.ask = 'refund'"
+    )
+    op.execute("UPDATE outbox SET refund_id = payment_id WHERE ask = 'refund'")
 
 
 def _set_deadlines() -> None:
@@ -394,6 +420,26 @@ def _tables_up() -> None:
         batch_op.create_index('ix_webhook_message_due', ['due_at'], unique=False, sqlite_where=sa.text('delivered_at IS NULL AND problem IS NULL'), postgresql_where=sa.text('delivered_at IS NULL AND problem IS NULL'))
         batch_op.create_index('ix_webhook_message_of', ['webhook_id', 'id'], unique=False)
 
+    op.create_table('merchant_score',
+    sa.Column('merchant_id', sa.String(length=26), nullable=False),
+    sa.Column('deliveries', sa.Integer(), nullable=False),
+    sa.Column('on_time', sa.Integer(), nullable=False),
+    sa.Column('average_charge_pct', sa.Integer(), nullable=True),
+    sa.Column('score', sa.Integer(), nullable=False),
+    sa.Column('counted_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('due_at', sa.DateTime(timezone=True), nullable=False),
+    sa.CheckConstraint('on_time BETWEEN 0 AND deliveries', name='ck_merchant_score_on_time'),
+    sa.CheckConstraint('average_charge_pct BETWEEN 0 AND 100', name='ck_merchant_score_charge'),
+    sa.CheckConstraint('score BETWEEN 0 AND 100', name='ck_merchant_score'),
+    sa.ForeignKeyConstraint(['merchant_id'], ['merchant.id'], ),
+    sa.PrimaryKeyConstraint('merchant_id')
+    )
+    with op.batch_alter_table('merchant_score', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_merchant_score_due_at'), ['due_at'], unique=False)
+
+    with _changing('tariff'), op.batch_alter_table('tariff', schema=None) as batch_op:
+        batch_op.add_column(sa.Column('market', sa.Enum('plain', 'beijing', 'chengdu', name='market', native_enum=False, create_constraint=True, length=32), nullable=False, server_default='plain'))
+
     with op.batch_alter_table('bank', schema=None) as batch_op:
         batch_op.add_column(sa.Column('batch', sa.String(length=32), nullable=False, server_default=''))
         batch_op.add_column(sa.Column('is_to_inspect', sa.Boolean(), nullable=False, server_default=sa.false()))
@@ -437,6 +483,8 @@ def _tables_up() -> None:
         batch_op.add_column(sa.Column('merchant_minor', sa.BigInteger(), nullable=True))
         batch_op.add_column(sa.Column('platform_minor', sa.BigInteger(), nullable=True))
         batch_op.add_column(sa.Column('payment_due_by', sa.DateTime(timezone=True), nullable=True))
+        batch_op.add_column(sa.Column('past_due_at', sa.DateTime(timezone=True), nullable=True))
+        batch_op.add_column(sa.Column('paid_minor', sa.BigInteger(), nullable=False, server_default='0'))
         batch_op.add_column(sa.Column('credited_minor', sa.BigInteger(), nullable=False, server_default='0'))
         batch_op.add_column(sa.Column('settle_at', sa.DateTime(timezone=True), nullable=True))
         batch_op.add_column(sa.Column('settled_at', sa.DateTime(timezone=True), nullable=True))
@@ -446,11 +494,133 @@ def _tables_up() -> None:
         batch_op.create_index('ix_rental_due', ['payment_due_by'], unique=False, sqlite_where=sa.text("state = 'payment_due'"), postgresql_where=sa.text("state = 'payment_due'"))
         batch_op.create_index('ix_rental_unsettled', ['settle_at'], unique=False, sqlite_where=sa.text("state = 'completed' AND settled_at IS NULL"), postgresql_where=sa.text("state = 'completed' AND settled_at IS NULL"))
         batch_op.create_foreign_key(batch_op.f('fk_rental_replaces_id'), 'rental', ['replaces_id'], ['id'])
-        batch_op.create_check_constraint('ck_rental_credited', sa.text('credited_minor BETWEEN 0 AND amount_minor'))
+        batch_op.create_check_constraint('ck_rental_never_over_the_bill', sa.text('credited_minor >= 0 AND paid_minor >= 0 AND credited_minor + paid_minor <= coalesce(amount_minor, 0)'))
         batch_op.create_check_constraint('ck_rental_split_adds_up', sa.text('merchant_minor + platform_minor = amount_minor'))
+
+    op.create_table('credit_note',
+    sa.Column('id', sa.String(length=26), nullable=False),
+    sa.Column('rental_id', sa.String(length=26), nullable=False),
+    sa.Column('kind', sa.Enum('late_output_off', 'found_again', 'dispute', 'goodwill', 'correction', name='creditkind', native_enum=False, create_constraint=True, length=32), nullable=False),
+    sa.Column('amount_minor', sa.BigInteger(), nullable=False),
+    sa.Column('currency', sa.String(length=3), nullable=False),
+    sa.Column('refunded_minor', sa.BigInteger(), nullable=False),
+    sa.Column('merchant_minor', sa.BigInteger(), nullable=False),
+    sa.Column('platform_minor', sa.BigInteger(), nullable=False),
+    sa.Column('why', sa.String(length=500), nullable=False),
+    sa.Column('by_id', sa.String(length=26), nullable=True),
+    sa.Column('evidence', sa.String(length=160), nullable=False),
+    sa.Column('at', sa.DateTime(timezone=True), nullable=False),
+    sa.CheckConstraint('amount_minor > 0', name='ck_credit_note_amount'),
+    sa.CheckConstraint('merchant_minor >= 0 AND platform_minor >= 0 AND merchant_minor + platform_minor = amount_minor', name='ck_credit_note_split_adds_up'),
+    sa.CheckConstraint('refunded_minor BETWEEN 0 AND amount_minor', name='ck_credit_note_refunded'),
+    sa.ForeignKeyConstraint(['by_id'], ['person.id'], name=op.f('fk_credit_note_by_id')),
+    sa.ForeignKeyConstraint(['rental_id'], ['rental.id'], name=op.f('fk_credit_note_rental_id')),
+    sa.PrimaryKeyConstraint('id')
+    )
+    with op.batch_alter_table('credit_note', schema=None) as batch_op:
+        batch_op.create_index('ix_credit_note_rental', ['rental_id', 'id'], unique=False)
+        batch_op.create_index('uq_credit_note_once', ['rental_id', 'kind', 'evidence'], unique=True, sqlite_where=sa.text("evidence <> ''"), postgresql_where=sa.text("evidence <> ''"))
+
+    op.create_table('refund',
+    sa.Column('id', sa.String(length=26), nullable=False),
+    sa.Column('payment_id', sa.String(length=26), nullable=True),
+    sa.Column('rental_id', sa.String(length=26), nullable=True),
+    sa.Column('credit_id', sa.String(length=26), nullable=True),
+    sa.Column('why', sa.Enum('surplus', 'credit', 'deposit', 'unclaimed', name='refundwhy', native_enum=False, create_constraint=True, length=32), nullable=False),
+    sa.Column('provider', sa.String(length=16), nullable=False),
+    sa.Column('provider_ref', sa.String(length=128), nullable=True),
+    sa.Column('amount_minor', sa.BigInteger(), nullable=False),
+    sa.Column('currency', sa.String(length=3), nullable=False),
+    sa.Column('asked_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('refunded_at', sa.DateTime(timezone=True), nullable=True),
+    sa.CheckConstraint("(why = 'unclaimed') = (payment_id IS NULL)", name='ck_refund_of_a_payment'),
+    sa.CheckConstraint('amount_minor > 0', name='ck_refund_amount'),
+    sa.ForeignKeyConstraint(['credit_id'], ['credit_note.id'], name=op.f('fk_refund_credit_id')),
+    sa.ForeignKeyConstraint(['payment_id'], ['payment.id'], name=op.f('fk_refund_payment_id')),
+    sa.ForeignKeyConstraint(['rental_id'], ['rental.id'], name=op.f('fk_refund_rental_id')),
+    sa.PrimaryKeyConstraint('id')
+    )
+    with op.batch_alter_table('refund', schema=None) as batch_op:
+        batch_op.create_index('ix_refund_payment', ['payment_id'], unique=False)
+        batch_op.create_index('ix_refund_rental', ['rental_id'], unique=False)
+        batch_op.create_index('uq_refund_unclaimed', ['provider', 'provider_ref'], unique=True, sqlite_where=sa.text("why = 'unclaimed'"), postgresql_where=sa.text("why = 'unclaimed'"))
+
+    op.create_table('dispute',
+    sa.Column('id', sa.String(length=26), nullable=False),
+    sa.Column('rental_id', sa.String(length=26), nullable=False),
+    sa.Column('renter_id', sa.String(length=26), nullable=False),
+    sa.Column('merchant_id', sa.String(length=26), nullable=False),
+    sa.Column('state', sa.Enum('open', 'upheld', 'partly_upheld', 'rejected', 'withdrawn', name='disputestate', native_enum=False, create_constraint=True, length=32), nullable=False),
+    sa.Column('disputed_minor', sa.BigInteger(), nullable=False),
+    sa.Column('granted_minor', sa.BigInteger(), nullable=False),
+    sa.Column('currency', sa.String(length=3), nullable=False),
+    sa.Column('reason', sa.String(length=500), nullable=False),
+    sa.Column('answer', sa.String(length=500), nullable=False),
+    sa.Column('opened_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('ended_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('ended_by_id', sa.String(length=26), nullable=True),
+    sa.CheckConstraint("(state = 'open') = (ended_at IS NULL)", name='ck_dispute_ended'),
+    sa.CheckConstraint('disputed_minor > 0', name='ck_dispute_amount'),
+    sa.CheckConstraint('granted_minor BETWEEN 0 AND disputed_minor', name='ck_dispute_granted_within'),
+    sa.ForeignKeyConstraint(['ended_by_id'], ['person.id'], name=op.f('fk_dispute_ended_by_id')),
+    sa.ForeignKeyConstraint(['merchant_id'], ['merchant.id'], name=op.f('fk_dispute_merchant_id')),
+    sa.ForeignKeyConstraint(['rental_id'], ['rental.id'], name=op.f('fk_dispute_rental_id')),
+    sa.ForeignKeyConstraint(['renter_id'], ['person.id'], name=op.f('fk_dispute_renter_id')),
+    sa.PrimaryKeyConstraint('id')
+    )
+    with op.batch_alter_table('dispute', schema=None) as batch_op:
+        batch_op.create_index('ix_dispute_merchant', ['merchant_id', 'id'], unique=False)
+        batch_op.create_index('ix_dispute_rental', ['rental_id', 'id'], unique=False)
+        batch_op.create_index('ix_dispute_state', ['state', 'id'], unique=False)
+        batch_op.create_index('uq_dispute_one_open', ['rental_id'], unique=True, sqlite_where=sa.text("state = 'open'"), postgresql_where=sa.text("state = 'open'"))
+
+    with op.batch_alter_table('deposit', schema=None) as batch_op:
+        batch_op.add_column(sa.Column('billed_minor', sa.BigInteger(), nullable=False, server_default='0'))
+        batch_op.create_check_constraint('ck_deposit_billed_within', sa.text('billed_minor BETWEEN 0 AND captured_minor'))
+        batch_op.create_index('ix_deposit_expiry', ['capture_before'], unique=False, sqlite_where=sa.text("state = 'held'"), postgresql_where=sa.text("state = 'held'"))
+
+    with op.batch_alter_table('outbox', schema=None) as batch_op:
+        batch_op.alter_column('payment_id', existing_type=sa.String(length=26), nullable=True)
+        batch_op.add_column(sa.Column('refund_id', sa.String(length=26), nullable=True))
+        batch_op.create_foreign_key(batch_op.f('fk_outbox_refund_id'), 'refund', ['refund_id'], ['id'])
+        batch_op.create_check_constraint('ck_outbox_subject', sa.text('payment_id IS NOT NULL OR refund_id IS NOT NULL'))
+
+    with op.batch_alter_table('inbox', schema=None) as batch_op:
+        batch_op.add_column(sa.Column('status', sa.String(length=16), nullable=False, server_default=''))
+        batch_op.add_column(sa.Column('captured_minor', sa.BigInteger(), nullable=False, server_default='0'))
+        batch_op.add_column(sa.Column('resolved_at', sa.DateTime(timezone=True), nullable=True))
+        batch_op.add_column(sa.Column('resolution', sa.String(length=500), nullable=False, server_default=''))
+        batch_op.create_index('ix_inbox_unresolved', ['received_at'], unique=False, sqlite_where=sa.text('problem IS NOT NULL AND resolved_at IS NULL'), postgresql_where=sa.text('problem IS NOT NULL AND resolved_at IS NULL'))
 
 
 def _tables_down() -> None:
+    with op.batch_alter_table('inbox', schema=None) as batch_op:
+        batch_op.drop_index('ix_inbox_unresolved', sqlite_where=sa.text('problem IS NOT NULL AND resolved_at IS NULL'), postgresql_where=sa.text('problem IS NOT NULL AND resolved_at IS NULL'))
+        batch_op.drop_column('resolution')
+        batch_op.drop_column('resolved_at')
+        batch_op.drop_column('captured_minor')
+        batch_op.drop_column('status')
+
+    op.execute('DELETE FROM outbox WHERE payment_id IS NULL')
+    with op.batch_alter_table('outbox', schema=None) as batch_op:
+        batch_op.drop_constraint('ck_outbox_subject', type_='check')
+        batch_op.drop_constraint(batch_op.f('fk_outbox_refund_id'), type_='foreignkey')
+        batch_op.drop_column('refund_id')
+        batch_op.alter_column('payment_id', existing_type=sa.String(length=26), nullable=False)
+
+    with op.batch_alter_table('deposit', schema=None) as batch_op:
+        batch_op.drop_index('ix_deposit_expiry', sqlite_where=sa.text("state = 'held'"), postgresql_where=sa.text("state = 'held'"))
+        batch_op.drop_constraint('ck_deposit_billed_within', type_='check')
+        batch_op.drop_column('billed_minor')
+
+    op.drop_table('dispute')
+    op.drop_table('refund')
+    op.drop_table('credit_note')
+    op.drop_table('merchant_score')
+    with _changing('tariff'), op.batch_alter_table('tariff', schema=None) as batch_op:
+        batch_op.drop_constraint('market', type_='check')
+        batch_op.drop_column('market')
+
     op.drop_table('webhook_message')
     op.drop_table('webhook')
     op.drop_table('reconciliation_break')
@@ -467,7 +637,7 @@ def _tables_down() -> None:
 
     with op.batch_alter_table('rental', schema=None) as batch_op:
         batch_op.drop_constraint('ck_rental_split_adds_up', type_='check')
-        batch_op.drop_constraint('ck_rental_credited', type_='check')
+        batch_op.drop_constraint('ck_rental_never_over_the_bill', type_='check')
         batch_op.drop_constraint(batch_op.f('fk_rental_replaces_id'), type_='foreignkey')
         batch_op.drop_index('ix_rental_unsettled', sqlite_where=sa.text("state = 'completed' AND settled_at IS NULL"), postgresql_where=sa.text("state = 'completed' AND settled_at IS NULL"))
         batch_op.drop_index('ix_rental_due', sqlite_where=sa.text("state = 'payment_due'"), postgresql_where=sa.text("state = 'payment_due'"))
@@ -477,6 +647,8 @@ def _tables_down() -> None:
         batch_op.drop_column('settled_at')
         batch_op.drop_column('settle_at')
         batch_op.drop_column('credited_minor')
+        batch_op.drop_column('paid_minor')
+        batch_op.drop_column('past_due_at')
         batch_op.drop_column('payment_due_by')
         batch_op.drop_column('platform_minor')
         batch_op.drop_column('merchant_minor')
