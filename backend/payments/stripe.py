@@ -1,0 +1,343 @@
+"""Stripe behind the port: Checkout for whoever pays, transfers for whoever is paid.
+
+The theory
+----------
+A payment is a *Checkout Session*: a page at Stripe that lives for a day, where the payer picks
+how to pay. Its PaymentIntent, which holds the money, is there only once the payer tried; so
+the session is what we keep and name (``ref``), and the intent is reached through it. A deposit
+is the same with ``capture_method: manual``.
+
+Each wish carries its key as ``Idempotency-Key``; Stripe repeats its first answer, also an
+error, for a day. The library's own retries are off: whoever stored the key repeats. After a
+wish we look at the session, so that what we tell is always how it stands.
+
+Have Stripe send the events of ``NOTICES``; others move nothing and are told without a payment.
+Two things no session tells: that a hold ran out, and that a refund failed after it was taken
+on. The first is heard when the payment is fetched, the second on Stripe's dashboard.
+
+Sources: https://docs.stripe.com/api/checkout/sessions, /api/idempotent_requests,
+/api/transfers, /webhooks#verify-manually
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import Annotated, Final, TypeVar
+
+import stripe
+import structlog
+from pydantic import Field, TypeAdapter, ValidationError
+
+from backend.payments.port import (
+    BadNotice,
+    Capture,
+    NoticeFault,
+    ProviderAway,
+    ProviderDeclined,
+    ProviderNotice,
+    ProviderPayment,
+    ProviderPayout,
+)
+from backend.payments.stripe_wire import Event, Session, Transfer, Wire
+
+TIMEOUT_S: Final = 10.0
+TOLERANCE: Final = timedelta(minutes=5)
+LOOKED_THROUGH_MAX: Final = 1_000
+"""How many of the newest sessions ``find`` looks through before it searches."""
+
+_log = structlog.get_logger(__name__)
+_PAGE: Final = 100
+_WITH: Final = "payment_intent.latest_charge"
+_MISCONFIGURED: Final = (stripe.AuthenticationError, stripe.PermissionError)
+_NO: Final = (stripe.CardError, stripe.InvalidRequestError, stripe.IdempotencyError)
+_Read = TypeVar("_Read", bound=Wire)
+
+
+def meaning(error: stripe.StripeError) -> ProviderDeclined | ProviderAway:
+    """What an error says of the wish: that it was refused, or nothing at all.
+
+    The same wish being worked on (409), too many (429), any 5xx and a broken line say nothing.
+    """
+    said = error.user_message or str(error)
+    if isinstance(error, _MISCONFIGURED):
+        _log.error("stripe_refuses_our_key", status=error.http_status, said=said)
+        return ProviderAway(f"Stripe refuses our key, look at LENDWATT_STRIPE_API_KEY: {said}")
+    if isinstance(error, stripe.IdempotencyError):
+        return ProviderDeclined("idempotency_key_reused", said)
+    if isinstance(error, _NO):
+        return ProviderDeclined(error.code or "refused", said)
+    return ProviderAway(f"Stripe did not answer: {type(error).__name__}: {said}")
+
+
+@contextmanager
+def _asking() -> Iterator[None]:
+    """Around every call: the library's errors in the port's words."""
+    try:
+        yield
+    except stripe.StripeError as error:
+        raise meaning(error) from error
+
+
+def _read(kind: type[_Read], answer: stripe.StripeObject) -> _Read:
+    try:
+        return kind.model_validate(answer.to_dict())
+    except ValidationError as error:
+        message = f"Stripe answered, unreadably: {_first(error)}"
+        raise ProviderAway(message) from error
+
+
+def _first(error: ValidationError) -> str:
+    """The first thing that is wrong, without the peer's bytes."""
+    problem = error.errors(include_input=False, include_url=False)[0]
+    return f"{'.'.join(map(str, problem['loc'])) or 'body'}: {problem['msg']}"
+
+
+# -- the port -------------------------------------------------------------------------------
+
+
+class StripeProvider:
+    """Stripe, as :class:`backend.payments.port.Provider` and ``PayoutProvider``. Thread-safe.
+
+    Args:
+        api_key: a secret or restricted key: Checkout Sessions, PaymentIntents, Refunds and,
+            to pay out, Transfers, all to write.
+        webhook_secret: of the endpoint that Stripe sends to, ``whsec_...``.
+        base_url: another than Stripe's own, for tests.
+        timeout_s: for each call.
+    """
+
+    def __init__(
+        self,
+        *,
+        api_key: str,
+        webhook_secret: str,
+        base_url: str | None = None,
+        timeout_s: float = TIMEOUT_S,
+    ) -> None:
+        self._webhook_secret = webhook_secret
+        self._http = stripe.RequestsClient(timeout=timeout_s)
+        client = stripe.StripeClient(
+            api_key,
+            base_addresses={"api": base_url.rstrip("/")} if base_url else {},
+            max_network_retries=0,
+            http_client=self._http,
+        )
+        self._stripe = client.v1
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()  # type: ignore[no-untyped-call]
+
+    def create(
+        self,
+        *,
+        key: str,
+        reference: str,
+        amount_minor: int,
+        currency: str,
+        capture: Capture,
+        description: str,
+        return_url: str,
+    ) -> ProviderPayment:
+        """See the port."""
+        with _asking():
+            session = self._stripe.checkout.sessions.create(
+                params={
+                    "mode": "payment",
+                    "client_reference_id": reference,
+                    "metadata": {"reference": reference, "capture": capture.value},
+                    "line_items": [
+                        {
+                            "quantity": 1,
+                            "price_data": {
+                                "currency": currency.lower(),
+                                "unit_amount": amount_minor,
+                                "product_data": {"name": description},
+                            },
+                        }
+                    ],
+                    "payment_intent_data": {
+                        "capture_method": "manual" if capture is Capture.MANUAL else "automatic",
+                        "description": description,
+                        "metadata": {"reference": reference},
+                    },
+                    "success_url": return_url,
+                    "cancel_url": return_url,
+                    "expand": [_WITH],
+                },
+                options={"idempotency_key": key},
+            )
+        return _read(Session, session).told()
+
+    def fetch(self, ref: str) -> ProviderPayment:
+        """See the port."""
+        return self._session(ref).told()
+
+    def find(self, reference: str) -> ProviderPayment | None:
+        """See the port.
+
+        Stripe cannot be asked for a session by our reference. So we look through the newest;
+        an older one that somebody paid is found by searching for its intent. One that nobody
+        paid is over by then.
+        """
+        with _asking():
+            newest = self._stripe.checkout.sessions.list(
+                params={"limit": _PAGE, "expand": [f"data.{_WITH}"]}
+            )
+            for session in islice(newest.auto_paging_iter(), LOOKED_THROUGH_MAX):
+                if session.client_reference_id == reference:
+                    return _read(Session, session).told()
+            quoted = reference.replace("\\", "\\\\").replace("'", "\\'")
+            intents = self._stripe.payment_intents.search(
+                params={"query": f"metadata['reference']:'{quoted}'", "limit": 1}
+            ).data
+            if not intents:
+                return None
+            sessions = self._stripe.checkout.sessions.list(
+                params={"payment_intent": intents[0].id, "expand": [f"data.{_WITH}"]}
+            ).data
+        return _read(Session, sessions[0]).told() if sessions else None
+
+    def capture(self, ref: str, *, key: str, amount_minor: int) -> ProviderPayment:
+        """See the port."""
+        intent = self._intent(ref)
+        with _asking():
+            self._stripe.payment_intents.capture(
+                intent,
+                params={"amount_to_capture": amount_minor},
+                options={"idempotency_key": key},
+            )
+        return self.fetch(ref)
+
+    def release(self, ref: str, *, key: str) -> ProviderPayment:
+        """See the port."""
+        session = self._session(ref)
+        if session.status == "open":
+            return self._expire(ref, key=key)
+        if session.status == "expired" and session.metadata.released_by == key:
+            return session.told()
+        intent = self._intent(ref)
+        with _asking():
+            self._stripe.payment_intents.cancel(intent, options={"idempotency_key": key})
+        return self.fetch(ref)
+
+    def _expire(self, ref: str, *, key: str) -> ProviderPayment:
+        """End a session before its time. Written down first: expired, it looks like any other."""
+        with _asking():
+            self._stripe.checkout.sessions.update(ref, params={"metadata": {"released_by": key}})
+            session = self._stripe.checkout.sessions.expire(
+                ref,
+                params={"expand": [_WITH]},
+                options={"idempotency_key": f"{key}:expire"},  # one key, one kind of call
+            )
+        return _read(Session, session).told()
+
+    def refund(self, ref: str, *, key: str, amount_minor: int) -> ProviderPayment:
+        """See the port."""
+        intent = self._intent(ref)
+        with _asking():
+            refund = self._stripe.refunds.create(
+                params={"payment_intent": intent, "amount": amount_minor},
+                options={"idempotency_key": key},
+            )
+        if refund.status in {"failed", "canceled"}:
+            reason = "refund_failed"
+            raise ProviderDeclined(reason, refund.failure_reason or "Stripe does not say why")
+        return self.fetch(ref)
+
+    def _session(self, ref: str) -> Session:
+        with _asking():
+            session = self._stripe.checkout.sessions.retrieve(ref, params={"expand": [_WITH]})
+        return _read(Session, session)
+
+    def _intent(self, ref: str) -> str:
+        """The id of the intent of a session.
+
+        Raises:
+            ProviderDeclined: the payer has not tried to pay.
+        """
+        intent = self._session(ref).payment_intent
+        if intent is None:
+            reason = "not_paid"
+            raise ProviderDeclined(reason, "the payer has not agreed")
+        return intent.id
+
+    # -- payouts
+
+    def pay_out(
+        self,
+        *,
+        key: str,
+        reference: str,
+        amount_minor: int,
+        currency: str,
+        account: str,
+        description: str,
+    ) -> ProviderPayout:
+        """Move money of ours to a connected account, which Stripe pays out to its bank.
+
+        For us it has arrived there: a transfer is done or refused at once.
+        """
+        with _asking():
+            transfer = self._stripe.transfers.create(
+                params={
+                    "amount": amount_minor,
+                    "currency": currency.lower(),
+                    "destination": account,
+                    "description": description,
+                    "transfer_group": reference,
+                },
+                options={"idempotency_key": key},
+            )
+        return _read(Transfer, transfer).told()
+
+    def find_payout(self, reference: str) -> ProviderPayout | None:
+        """See the port."""
+        with _asking():
+            found = self._stripe.transfers.list(params={"transfer_group": reference}).data
+        return _read(Transfer, found[0]).told() if found else None
+
+    # -- notices
+
+    def read_notice(
+        self, *, headers: Mapping[str, str], body: bytes, now: datetime
+    ) -> ProviderNotice:
+        """See the port."""
+        _verify(self._webhook_secret, headers=headers, body=body, now=now)
+        try:
+            event = Event.model_validate_json(body)
+            payment, payout = event.subject()
+        except ValidationError as error:
+            raise BadNotice(NoticeFault.UNREADABLE, _first(error)) from error
+        return ProviderNotice(
+            id=event.id, kind=event.type, payment=payment, payout=payout, at=event.created
+        )
+
+
+_SECONDS: Final = TypeAdapter(Annotated[int, Field(ge=0, le=10**11)])
+
+
+def _verify(secret: str, *, headers: Mapping[str, str], body: bytes, now: datetime) -> None:
+    """Believe these bytes, or say why not.
+
+    The library checks the signature; not the time, for which it would read its own clock.
+
+    Raises:
+        BadNotice: ``unsigned``, ``forged`` or ``stale``.
+    """
+    named = {name.lower(): value for name, value in headers.items()}
+    header = named.get("stripe-signature", "")
+    parts = [part.partition("=") for part in header.split(",")]
+    times = [value for name, _, value in parts if name == "t"]
+    if not times or not any(name == "v1" for name, _, _ in parts):
+        raise BadNotice(NoticeFault.UNSIGNED, "there is no Stripe-Signature with t and v1")
+    try:
+        sent_at = datetime.fromtimestamp(_SECONDS.validate_python(times[0]), UTC)
+        stripe.WebhookSignature.verify_header(body, header, secret, tolerance=None)
+    except ValidationError as error:
+        raise BadNotice(NoticeFault.UNSIGNED, "t is not a number of seconds") from error
+    except (stripe.SignatureVerificationError, UnicodeDecodeError) as error:
+        raise BadNotice(NoticeFault.FORGED, "no signature fits the body and our secret") from error
+    if abs(now - sent_at) > TOLERANCE:
+        raise BadNotice(NoticeFault.STALE, f"sent at {sent_at.isoformat()}, now {now.isoformat()}")

@@ -1,0 +1,1 @@
+"""Other companies' computers, on loopback, as far as our tests need them."""
