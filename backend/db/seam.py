@@ -11,11 +11,12 @@ from typing import Any, cast
 
 from sqlalchemy import ColumnElement, func
 from sqlmodel import Session, col, select, update
+from sqlmodel.sql.expression import SelectOfScalar
 
 from backend.db.engine import tell
 from gateway import credentials
 from gateway.events import Event, from_row
-from gateway.tables import BankShadow, CommandRow, DomainEvent
+from gateway.tables import BankSample, BankShadow, CommandRow, DomainEvent
 
 COMMANDS = "commands"
 """Told when a command was written: the gateway's sender listens."""
@@ -65,6 +66,17 @@ def seen_all(session: Session, bank_ids: Sequence[str]) -> dict[str, Seen]:
     return {row.bank_id: told for row in rows if (told := _seen(row)) is not None}
 
 
+def average_charge_pct(session: Session, banks: SelectOfScalar[str]) -> int | None:
+    """How full these banks are on average, rounded; None if none is heard of."""
+    heard = select(func.sum(BankShadow.battery), func.count()).where(
+        col(BankShadow.bank_id).in_(banks),
+        col(BankShadow.battery).is_not(None),
+        col(BankShadow.presence) != "offline",
+    )
+    together, count = session.exec(heard).one()
+    return None if together is None else round(together / count)
+
+
 def _seen(row: BankShadow) -> Seen | None:
     if row.battery is None or row.lock is None:
         return None
@@ -78,6 +90,25 @@ def _seen(row: BankShadow) -> Seen | None:
         is_plugged=bool(row.plugged),
         faults=tuple(row.faults.split()),
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """How full a bank was."""
+
+    at: datetime
+    battery_pct: int
+
+
+def samples(session: Session, bank_id: str, *, since: datetime, limit: int) -> list[Sample]:
+    """How full a bank was since then, oldest first; of more than the limit, the newest."""
+    rows = session.exec(
+        select(BankSample)
+        .where(BankSample.bank_id == bank_id, BankSample.at_ms >= to_ms(since))
+        .order_by(col(BankSample.at_ms).desc())
+        .limit(limit)
+    )
+    return [Sample(at=from_ms(row.at_ms), battery_pct=row.battery) for row in rows][::-1]
 
 
 # -- wishes ----------------------------------------------------------------------------
@@ -105,6 +136,30 @@ def order(
     )
     tell(session, COMMANDS)
     return True
+
+
+def withdraw(session: Session, command_id: str, *, now: datetime) -> bool:
+    """Take a wish back that the gateway has not sent.
+
+    Returns:
+        False if it went out already: then the bank's word decides.
+    """
+    withdrawn = session.exec(
+        update(CommandRow)
+        .where(
+            col(CommandRow.id) == command_id,
+            col(CommandRow.status) == "created",
+            col(CommandRow.attempts) == 0,
+        )
+        .values(status="failed", reason="withdrawn", ended_at_ms=to_ms(now))
+    )
+    return withdrawn.rowcount == 1
+
+
+def is_in_doubt(session: Session, command_id: str) -> bool:
+    """Whether a command's deadline passed, and nothing tells whether it was carried out."""
+    found = select(CommandRow.status).where(CommandRow.id == command_id)
+    return session.exec(found).one() == "unknown"
 
 
 def _physical_open(bank_id: str) -> ColumnElement[bool]:
@@ -187,9 +242,9 @@ def feeding_since(session: Session, bank_id: str, *, until: datetime) -> datetim
     return _last(session, bank_id, "output_on", "output_off", until=until)
 
 
-def idle_since(session: Session, bank_id: str) -> datetime | None:
-    """Since when the bank feeds nothing, by its newest word; None if it feeds."""
-    return _last(session, bank_id, "output_off", "output_on")
+def idle_since(session: Session, bank_id: str, *, until: datetime | None = None) -> datetime | None:
+    """Since when the bank feeds nothing, by its newest word up to then; None if it feeds."""
+    return _last(session, bank_id, "output_off", "output_on", until=until)
 
 
 def plugged_since(

@@ -15,6 +15,7 @@ from backend.limits import OutboxLimits
 from backend.settings import Settings
 from backend.sweeps import upkeep
 from backend.sweeps.providers import Providers, ask_in_doubt, send_outbox
+from backend.sweeps.scores import work_out_scores
 from backend.sweeps.upkeep import forget, start_waiting
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "forget",
     "send_outbox",
     "start_waiting",
+    "work_out_scores",
 ]
 
 
@@ -60,6 +62,11 @@ ALL: Final = (
         name="start_waiting",
         every_s=5,
         run=lambda with_, now: upkeep.start_waiting(with_.database, now=now),
+    ),
+    Sweep(
+        name="work_out_scores",
+        every_s=30,
+        run=lambda with_, now: work_out_scores(with_.database, now=now),
     ),
     Sweep(
         name="forget",

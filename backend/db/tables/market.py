@@ -14,6 +14,7 @@ from sqlmodel import Field, SQLModel
 
 from backend.db.tables.rules import append_only, one_of, unique_where
 from backend.domain.custody import Holder, Proof
+from backend.domain.markets import Market
 
 
 class MerchantStatus(StrEnum):
@@ -84,6 +85,8 @@ class TariffRow(SQLModel, table=True):
     version: int
     terms: str = Field(sa_type=Text)
     """``tariff.to_json``."""
+    market: Market = one_of(Market, default=Market.PLAIN)
+    """Whose rules it was checked against."""
     created_at: datetime
     created_by: str = Field(foreign_key="person.id", max_length=26)
 

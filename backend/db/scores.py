@@ -1,0 +1,98 @@
+"""Queries on merchants' records and the scores worked out from them."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import case, func
+from sqlmodel import Session, col, select, update
+
+from backend.db import seam
+from backend.db.tables.market import BankRow
+from backend.db.tables.rentals import JobKind, JobRow, JobState, RentalRow
+from backend.db.tables.scores import MerchantScoreRow
+from backend.db.upsert import upsert
+from backend.domain.custody import Holder
+from backend.domain.scoring import Record
+
+EXCUSED = ("cancelled",)
+"""Ends of a delivery that are the renter's own: they count only if it was late by then."""
+
+
+def record(session: Session, merchant_id: str, *, since: datetime) -> Record:
+    """Count a merchant's deliveries that ended since then, and look at its banks."""
+    brought_in_time = (col(JobRow.state) == JobState.DONE) & func.coalesce(
+        col(JobRow.done_at) <= col(RentalRow.promised_at), True
+    )
+    counts = select(func.count(), func.coalesce(func.sum(case((brought_in_time, 1), else_=0)), 0))
+    counts = counts.where(
+        JobRow.merchant_id == merchant_id,
+        JobRow.kind == JobKind.DELIVERY,
+        JobRow.rental_id == RentalRow.id,
+        col(JobRow.done_at) >= since,
+        (col(JobRow.state) == JobState.DONE)
+        | (col(JobRow.state) == JobState.CANCELLED)
+        & (col(JobRow.late_at).is_not(None) | col(JobRow.ended_why).not_in(EXCUSED)),
+    )
+    deliveries, on_time = session.exec(counts).one()
+    at_home = select(BankRow.id).where(
+        BankRow.merchant_id == merchant_id,
+        BankRow.holder == Holder.MERCHANT,
+        col(BankRow.is_recalled).is_(False),
+    )
+    return Record(
+        deliveries=deliveries,
+        on_time=on_time,
+        average_charge_pct=seam.average_charge_pct(session, at_home),
+    )
+
+
+def stored(session: Session, merchant_ids: Sequence[str]) -> dict[str, Record]:
+    """The records by which these merchants were last scored; newcomers have none."""
+    rows = session.exec(
+        select(MerchantScoreRow).where(col(MerchantScoreRow.merchant_id).in_(merchant_ids))
+    )
+    return {
+        row.merchant_id: Record(
+            deliveries=row.deliveries,
+            on_time=row.on_time,
+            average_charge_pct=row.average_charge_pct,
+        )
+        for row in rows
+    }
+
+
+def keep(session: Session, row: MerchantScoreRow) -> None:
+    """Store a score in the place of the one before."""
+    values = row.model_dump()
+    adding = upsert(session, MerchantScoreRow).values(values)
+    session.exec(adding.on_conflict_do_update(index_elements=["merchant_id"], set_=values))
+
+
+def look_again(session: Session, row: MerchantScoreRow) -> None:
+    """Have a merchant's score worked out soon; a newcomer's first one is this."""
+    adding = upsert(session, MerchantScoreRow).values(row.model_dump())
+    session.exec(
+        adding.on_conflict_do_update(index_elements=["merchant_id"], set_={"due_at": row.due_at})
+    )
+
+
+def due(session: Session, *, now: datetime, limit: int) -> Sequence[str]:
+    """Merchants whose scores are to be worked out again, the longest waiting first."""
+    return session.exec(
+        select(MerchantScoreRow.merchant_id)
+        .where(col(MerchantScoreRow.due_at) <= now)
+        .order_by(col(MerchantScoreRow.due_at))
+        .limit(limit)
+    ).all()
+
+
+def take(session: Session, merchant_id: str, *, now: datetime, until: datetime) -> bool:
+    """Claim a score that is due; False if somebody else has it."""
+    taken = session.exec(
+        update(MerchantScoreRow)
+        .where(
+            col(MerchantScoreRow.merchant_id) == merchant_id, col(MerchantScoreRow.due_at) <= now
+        )
+        .values(due_at=until)
+    )
+    return taken.rowcount == 1

@@ -1,0 +1,59 @@
+"""Merchants' scores: shown to their owners with the reasons, kept for dispatch to rank by."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+from sqlmodel import Session
+
+from backend.db import scores
+from backend.db.tables.scores import MerchantScoreRow
+from backend.domain import scoring
+from backend.domain.scoring import UNKNOWN, WINDOW, Record, Score
+from backend.principal import Principal
+from backend.services import market
+
+EVERY: Final = timedelta(minutes=15)
+"""How old a kept score may be: charges change, and deliveries leave the window."""
+
+
+def of(session: Session, merchant_ids: Sequence[str]) -> dict[str, Score]:
+    """Give the kept scores of these merchants, each with its parts; newcomers have one too."""
+    records = scores.stored(session, merchant_ids)
+    return {each: scoring.score(records.get(each, UNKNOWN)) for each in merchant_ids}
+
+
+def show(session: Session, *, who: Principal, merchant_id: str, now: datetime) -> Score:
+    """Work out a merchant's score as it is now, for its owner.
+
+    Raises:
+        Refusal: NOT_FOUND.
+    """
+    merchant = market.own(session, who, merchant_id)
+    return scoring.score(scores.record(session, merchant.id, since=now - WINDOW))
+
+
+def look_again(session: Session, merchant_id: str, *, now: datetime) -> None:
+    """Have a score worked out soon, because a delivery ended: one cheap write."""
+    scores.look_again(session, _row(merchant_id, UNKNOWN, now=now, due_at=now))
+
+
+def work_out(session: Session, merchant_id: str, *, now: datetime) -> bool:
+    """Work a due score out and keep it; False if somebody else does."""
+    if not scores.take(session, merchant_id, now=now, until=now + EVERY):
+        return False
+    record = scores.record(session, merchant_id, since=now - WINDOW)
+    scores.keep(session, _row(merchant_id, record, now=now, due_at=now + EVERY))
+    return True
+
+
+def _row(merchant_id: str, record: Record, *, now: datetime, due_at: datetime) -> MerchantScoreRow:
+    return MerchantScoreRow(
+        merchant_id=merchant_id,
+        deliveries=record.deliveries,
+        on_time=record.on_time,
+        average_charge_pct=record.average_charge_pct,
+        score=scoring.score(record).score,
+        counted_at=now,
+        due_at=due_at,
+    )
