@@ -23,6 +23,7 @@ from backend.api import (
 from backend.api.deps import Parts, nobody
 from backend.api.hub import Hub
 from backend.api.middleware import BodyLimit, Measured, Metrics
+from backend.api.rates import RateLimit, Shares
 from backend.clock import Clock, SystemClock
 from backend.db.engine import Database
 from backend.db.migrate import is_current
@@ -94,6 +95,9 @@ def create_app(parts: Parts, *, routers: tuple[APIRouter, ...] = ROUTERS) -> Fas
     )
     app.state.parts = parts
     app.state.metrics = Metrics(streams=parts.hub.count)
+    app.add_middleware(
+        RateLimit, shares=Shares.of(parts.settings), tokens=parts.tokens, clock=parts.clock
+    )
     app.add_middleware(BodyLimit, bytes_max=parts.settings.body_bytes_max)
     app.add_middleware(Measured, metrics=app.state.metrics)
     errors.install(app)

@@ -72,6 +72,14 @@ class Settings(BaseSettings):
     """How long an answer can be asked for again."""
     notifications_keep_s: Count = 30 * 86_400
 
+    reads_per_minute_max: Count = 1_200
+    """Requests of one caller that change nothing; more are answered 429."""
+    writes_per_minute_max: Count = 300
+    signins_per_minute_max: Count = 60
+    stream_opens_per_minute_max: Count = 60
+    webhooks_per_minute_max: Count = 12_000
+    """Providers' notices, all from one address."""
+
     stream_poll_s: Seconds = 1.0
     """How late a stream may be if a wake-up is lost."""
     stream_recheck_s: Seconds = 10.0

@@ -159,7 +159,7 @@ def request_code(
     hour = now.replace(minute=0, second=0, microsecond=0)
     for subject, sends_max in (
         (f"phone:{phone}", settings.signin_sends_per_phone_max),
-        (f"address:{_home(address)}", settings.signin_sends_per_address_max),
+        (f"address:{home_of(address)}", settings.signin_sends_per_address_max),
     ):
         if not people.spend_send(session, subject=subject, hour=hour, sends_max=sends_max):
             wait_s = int((hour + timedelta(hours=1) - now).total_seconds()) + 1
@@ -176,7 +176,7 @@ def request_code(
     )
 
 
-def _home(address: str) -> str:
+def home_of(address: str) -> str:
     """Name the household that an address belongs to."""
     try:
         parsed = ip_address(address)

@@ -1,4 +1,4 @@
-"""A whole market on a SQLite file: people on HTTP, a provider of our own port, banks as rows.
+"""A whole market on a database of either kind: people on HTTP, a provider of our own port, banks as rows.
 
 The gateway's side of the seam is written by hand: shadows and domain events, through
 ``gateway.events``. Nothing runs by itself: a test says when facts are followed and when the
@@ -16,9 +16,8 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 from httpx2 import Response
-from sqlmodel import SQLModel, col, func, select
+from sqlmodel import col, func, select
 
-import backend.db.tables  # noqa: F401
 from backend import main, sweeps
 from backend.api import merchant, operator, renter, staff, webhooks
 from backend.db import market, money, notifications
@@ -552,16 +551,19 @@ class World:
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
+def world(tmp_path: Path, database_url: str) -> Iterator[World]:
     settings = Settings(
         data_dir=tmp_path,
+        database_url=database_url,
         demo=True,
         operator_phones=frozenset({OPERATOR}),
         signin_sends_per_address_max=1000,
+        signins_per_minute_max=100_000,
+        writes_per_minute_max=100_000,
+        reads_per_minute_max=100_000,
         access_token_s=86_400,
     )
     engine = make_engine(settings.url_of_database())
-    SQLModel.metadata.create_all(engine)
     database, clock, provider, phones = Database(engine), HandClock(), FakeProvider(), Phones()
     parts = main.make_parts(
         settings,
