@@ -264,6 +264,7 @@ def _provider_server(settings: Settings) -> Plain:
                 api_key=settings.provider_api_key.get_secret_value(),
                 webhook_url=f"{settings.public_url}/api/v1/webhooks/{SANDBOX}",
                 webhook_secret=settings.provider_webhook_secret.get_secret_value(),
+                may_misbehave=settings.demo,
             )
         )
     except MemoryUnusableError as wrong:

@@ -1,19 +1,22 @@
 """The client of the sandbox provider: the port, over HTTP.
 
-It decides one thing: what an answer means. A 2xx that reads as a payment is the truth. A
-4xx is a no, except where it says nothing of the payment (who we are, too fast, too slow):
-that, a 5xx, a time-out, a broken line and an answer that does not read are all *away*.
-Nothing is repeated here: whoever stored the key repeats.
+It decides one thing: what an answer means. A 2xx that reads as the payment asked about, with
+amounts that can be, is the truth. A 4xx is a no, except where it says nothing of the payment
+(who we are, too fast, too slow): that, a 5xx, a time-out, a broken line, an answer that never
+ends and one that does not read are all *away*. Nothing is repeated here: whoever stored the
+key repeats.
 """
 
+import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from types import TracebackType
 from typing import Annotated, Final, Self, TypeVar
 from urllib.parse import quote
 
 import httpx
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from backend.payments import signing
 from backend.payments.port import (
@@ -21,13 +24,16 @@ from backend.payments.port import (
     Capture,
     NoticeFault,
     PaymentStatus,
+    PayoutStatus,
     ProviderAway,
     ProviderDeclined,
     ProviderNotice,
     ProviderPayment,
+    ProviderPayout,
 )
 
 TIMEOUT_S: Final = 10.0
+_MAX_ANSWER_BYTES: Final = 256 * 1024
 _SAYS_NOTHING: Final = frozenset(
     {
         httpx.codes.UNAUTHORIZED,
@@ -58,19 +64,50 @@ class _Payment(_Wire):
     pay_url: str
     capture_before: AwareDatetime | None
 
+    @model_validator(mode="after")
+    def _can_be(self) -> Self:
+        """Refuse what no payment can be: then the answer is not believed at all."""
+        is_paid = self.status is PaymentStatus.PAID
+        is_hold = self.status is PaymentStatus.AUTHORIZED
+        if not self.refunded_minor <= self.captured_minor <= self.amount_minor:
+            message = "refunded, captured and asked for do not fit"
+            raise ValueError(message)
+        if (self.captured_minor > 0) != is_paid or (is_hold and self.capture_before is None):
+            message = f"no payment that is {self.status} is like this"
+            raise ValueError(message)
+        return self
+
     def told(self) -> ProviderPayment:
         """The same in the port's words."""
         return ProviderPayment(ref=self.id, **self.model_dump(exclude={"id"}))
 
 
+class _Payout(_Wire):
+    id: str
+    status: PayoutStatus
+    amount_minor: _Minor
+    currency: str
+    reference: str
+    account: str
+    failure: str | None
+
+    def told(self) -> ProviderPayout:
+        """The same in the port's words."""
+        return ProviderPayout(ref=self.id, **self.model_dump(exclude={"id"}))
+
+
 class _Found(_Wire):
-    data: list[_Payment]
+    data: list[_Payment] = Field(max_length=1)
+
+
+class _FoundPayout(_Wire):
+    data: list[_Payout] = Field(max_length=1)
 
 
 class _Notice(_Wire):
     type: str
     timestamp: AwareDatetime
-    data: _Payment
+    data: _Payment | _Payout
 
 
 class _Problem(_Wire):
@@ -78,17 +115,26 @@ class _Problem(_Wire):
     detail: str
 
 
-_Answer = TypeVar("_Answer", bound=_Wire)
+_Read = TypeVar("_Read", bound=_Wire)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Answer:
+    """All of an answer."""
+
+    status: int
+    body: bytes
 
 
 class SandboxProvider:
-    """The sandbox provider, as :class:`backend.payments.port.Provider`. Thread-safe."""
+    """The sandbox provider, as the port's ``Provider`` and ``PayoutProvider``. Thread-safe."""
 
     def __init__(
         self, *, base_url: str, api_key: str, webhook_secret: str, timeout_s: float = TIMEOUT_S
     ) -> None:
         signing.key_of(webhook_secret)  # refuse a bad one now, not at the first webhook
         self._webhook_secret = webhook_secret
+        self._timeout_s = timeout_s
         self._http = httpx.Client(
             base_url=base_url.rstrip("/") + "/v1",
             headers={"authorization": f"Bearer {api_key}"},
@@ -131,29 +177,59 @@ class SandboxProvider:
             "description": description,
             "return_url": return_url,
         }
-        return self._wish("/payments", key=key, wish=wish)
+        made = _read(_Payment, self._wish("/payments", key=key, wish=wish))
+        return _about(reference, made.reference, made.told())
 
     def fetch(self, ref: str) -> ProviderPayment:
         """See the port."""
-        return _read(_Payment, self._ask("GET", _path(ref))).told()
+        return _payment(ref, self._ask("GET", _path(ref)))
 
     def find(self, reference: str) -> ProviderPayment | None:
         """See the port."""
         answer = self._ask("GET", "/payments", params={"reference": reference})
         found = _read(_Found, answer).data
-        return found[0].told() if found else None
+        return _about(reference, found[0].reference, found[0].told()) if found else None
 
     def capture(self, ref: str, *, key: str, amount_minor: int) -> ProviderPayment:
         """See the port."""
-        return self._wish(_path(ref, "capture"), key=key, wish={"amount_minor": amount_minor})
+        wish = {"amount_minor": amount_minor}
+        return _payment(ref, self._wish(_path(ref, "capture"), key=key, wish=wish))
 
     def release(self, ref: str, *, key: str) -> ProviderPayment:
         """See the port."""
-        return self._wish(_path(ref, "cancel"), key=key, wish={})
+        return _payment(ref, self._wish(_path(ref, "cancel"), key=key, wish={}))
 
     def refund(self, ref: str, *, key: str, amount_minor: int) -> ProviderPayment:
         """See the port."""
-        return self._wish(_path(ref, "refund"), key=key, wish={"amount_minor": amount_minor})
+        wish = {"amount_minor": amount_minor}
+        return _payment(ref, self._wish(_path(ref, "refund"), key=key, wish=wish))
+
+    def pay_out(
+        self,
+        *,
+        key: str,
+        reference: str,
+        amount_minor: int,
+        currency: str,
+        account: str,
+        description: str,
+    ) -> ProviderPayout:
+        """See the port."""
+        wish = {
+            "reference": reference,
+            "amount_minor": amount_minor,
+            "currency": currency,
+            "account": account,
+            "description": description,
+        }
+        sent = _read(_Payout, self._wish("/payouts", key=key, wish=wish))
+        return _about(reference, sent.reference, sent.told())
+
+    def find_payout(self, reference: str) -> ProviderPayout | None:
+        """See the port."""
+        answer = self._ask("GET", "/payouts", params={"reference": reference})
+        found = _read(_FoundPayout, answer).data
+        return _about(reference, found[0].reference, found[0].told()) if found else None
 
     def read_notice(
         self, *, headers: Mapping[str, str], body: bytes, now: datetime
@@ -164,8 +240,13 @@ class SandboxProvider:
             notice = _Notice.model_validate_json(body)
         except ValidationError as error:
             raise BadNotice(NoticeFault.UNREADABLE, _first(error)) from error
+        told = notice.data.told()
         return ProviderNotice(
-            id=signed.id, kind=notice.type, payment=notice.data.told(), at=notice.timestamp
+            id=signed.id,
+            kind=notice.type,
+            payment=told if isinstance(told, ProviderPayment) else None,
+            payout=told if isinstance(told, ProviderPayout) else None,
+            at=notice.timestamp,
         )
 
     def simulate(self, ref: str, action: str) -> ProviderPayment:
@@ -173,12 +254,10 @@ class SandboxProvider:
 
         Only a sandbox has this; it is no part of the port.
         """
-        answer = self._ask("POST", _path(ref, "simulate"), json={"action": action})
-        return _read(_Payment, answer).told()
+        return _payment(ref, self._ask("POST", _path(ref, "simulate"), json={"action": action}))
 
-    def _wish(self, path: str, *, key: str, wish: Mapping[str, object]) -> ProviderPayment:
-        answer = self._ask("POST", path, headers={"idempotency-key": key}, json=wish)
-        return _read(_Payment, answer).told()
+    def _wish(self, path: str, *, key: str, wish: Mapping[str, object]) -> _Answer:
+        return self._ask("POST", path, headers={"idempotency-key": key}, json=wish)
 
     def _ask(
         self,
@@ -188,19 +267,35 @@ class SandboxProvider:
         headers: Mapping[str, str] | None = None,
         params: Mapping[str, str] | None = None,
         json: Mapping[str, object] | None = None,
-    ) -> httpx.Response:
+    ) -> _Answer:
+        request = self._http.build_request(method, path, headers=headers, params=params, json=json)
         try:
-            answer = self._http.request(method, path, headers=headers, params=params, json=json)
+            answer = self._whole(request)
         except httpx.RequestError as error:
             message = f"the sandbox provider did not answer: {str(error) or type(error).__name__}"
             raise ProviderAway(message) from error
-        if answer.is_success:
+        if httpx.codes.is_success(answer.status):
             return answer
-        if answer.is_client_error and answer.status_code not in _SAYS_NOTHING:
+        if httpx.codes.is_client_error(answer.status) and answer.status not in _SAYS_NOTHING:
             problem = _read(_Problem, answer)
             raise ProviderDeclined(problem.code, problem.detail)
-        message = f"the sandbox provider answered {answer.status_code}"
+        message = f"the sandbox provider answered {answer.status}"
         raise ProviderAway(message)
+
+    def _whole(self, request: httpx.Request) -> _Answer:
+        """All of an answer; httpx bounds each wait, and this their sum and what they bring."""
+        ends = time.monotonic() + self._timeout_s
+        body = bytearray()
+        answer = self._http.send(request, stream=True)
+        try:
+            for piece in answer.iter_bytes():
+                body += piece
+                if len(body) > _MAX_ANSWER_BYTES or time.monotonic() > ends:
+                    message = "the sandbox provider's answer did not end"
+                    raise ProviderAway(message)
+        finally:
+            answer.close()
+        return _Answer(status=answer.status_code, body=bytes(body))
 
 
 def _path(ref: str, verb: str = "") -> str:
@@ -208,11 +303,27 @@ def _path(ref: str, verb: str = "") -> str:
     return f"{path}/{verb}" if verb else path
 
 
-def _read(kind: type[_Answer], answer: httpx.Response) -> _Answer:
+def _payment(ref: str, answer: _Answer) -> ProviderPayment:
+    told = _read(_Payment, answer).told()
+    return _about(ref, told.ref, told)
+
+
+_Told = TypeVar("_Told", ProviderPayment, ProviderPayout)
+
+
+def _about(asked: str, answered: str, told: _Told) -> _Told:
+    """What was told, if it is about what was asked."""
+    if asked != answered:
+        message = "the sandbox provider answered about something else"
+        raise ProviderAway(message)
+    return told
+
+
+def _read(kind: type[_Read], answer: _Answer) -> _Read:
     try:
-        return kind.model_validate_json(answer.content)
+        return kind.model_validate_json(answer.body)
     except ValidationError as error:
-        message = f"the sandbox provider answered {answer.status_code}, unreadably: {_first(error)}"
+        message = f"the sandbox provider answered {answer.status}, unreadably: {_first(error)}"
         raise ProviderAway(message) from error
 
 

@@ -8,11 +8,14 @@ It keeps the promises that a real provider keeps, and no more:
 
 - the same ``Idempotency-Key`` with the same wish has one effect and gets one answer, a no
   included; with another wish it is refused;
-- a payment's change, the answer to its wish and the notice that tells of it are committed
+- a change, the answer to the wish for it and the notice that tells of it are committed
   together, so that a crash leaves all or none;
 - notices are signed and sent until a 2xx answers, with growing pauses, a bounded number of
   times. They may come twice and out of order;
-- a hold runs out when it said it would.
+- a hold runs out when it said it would;
+- a payout is on its way for a while, and ends as its account says (``payout.py``).
+
+Where it is allowed to, it breaks these promises as real providers do: see ``faults.py``.
 """
 
 from backend.payments.provider_app.app import create_provider_app, run_provider

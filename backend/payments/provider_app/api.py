@@ -1,48 +1,34 @@
-"""The payee's API, under ``/v1``, and the sandbox's own knobs."""
+"""The payee's API, under ``/v1``: payments, payouts, and the payer's part to be played."""
 
-import secrets
+import json
+from collections.abc import Callable
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Response
 from pydantic import BaseModel
 
-from backend.payments.provider_app.behaviour import Behaviour, Webhooks
-from backend.payments.provider_app.desk import Desk, Played
-from backend.payments.provider_app.memory import Answer
-from backend.payments.provider_app.problems import MEDIA_TYPE, Code, Refused
-from backend.payments.provider_app.settings import ProviderSettings
-from backend.payments.provider_app.wire import AmountBody, CreateBody, EmptyBody, payment_view
+from backend.payments.provider_app.deps import (
+    CurrentDesk,
+    CurrentLine,
+    CurrentPayouts,
+    CurrentSettings,
+    Key,
+    account,
+)
+from backend.payments.provider_app.desk import Played
+from backend.payments.provider_app.faults import At
+from backend.payments.provider_app.rows import Answer
+from backend.payments.provider_app.wire import (
+    AmountBody,
+    CreateBody,
+    EmptyBody,
+    PayOutBody,
+    payment_view,
+    payout_view,
+)
 
-
-def _settings(request: Request) -> ProviderSettings:
-    settings: ProviderSettings = request.app.state.settings
-    return settings
-
-
-def _desk(request: Request) -> Desk:
-    desk: Desk = request.app.state.desk
-    return desk
-
-
-def _behaviour(request: Request) -> Behaviour:
-    behaviour: Behaviour = request.app.state.behaviour
-    return behaviour
-
-
-CurrentSettings = Annotated[ProviderSettings, Depends(_settings)]
-CurrentDesk = Annotated[Desk, Depends(_desk)]
-CurrentBehaviour = Annotated[Behaviour, Depends(_behaviour)]
-Key = Annotated[str, Header(alias="Idempotency-Key", pattern=r"^[\x21-\x7e]{1,255}$")]
-
-
-def _account(settings: CurrentSettings, authorization: Annotated[str, Header()] = "") -> None:
-    """Only the account's own software comes past here."""
-    expected = f"Bearer {settings.api_key}".encode()
-    if not secrets.compare_digest(authorization.encode(), expected):
-        raise Refused(Code.UNAUTHORIZED, "send the account's key: Authorization: Bearer <key>")
-
-
-router = APIRouter(dependencies=[Depends(_account)])
+router = APIRouter(dependencies=[Depends(account)])
+Reference = Annotated[str, Query(max_length=64)]
 
 
 class PlayBody(BaseModel):
@@ -51,50 +37,72 @@ class PlayBody(BaseModel):
     action: Played
 
 
-class BehaviourBody(BaseModel):
-    """How to behave from now on."""
-
-    webhooks: Webhooks
+# -- payments -----------------------------------------------------------------------------
 
 
 @router.post("/v1/payments", status_code=201)
-def create(body: CreateBody, key: Key, desk: CurrentDesk) -> Response:
+def create(body: CreateBody, key: Key, desk: CurrentDesk, line: CurrentLine) -> Response:
     """Ask a payer for money, or for a hold."""
-    return _said(desk.create(body.order(), key=key))
+    return line.say(At.CREATE, body.reference, lambda: desk.create(body.order(), key=key))
 
 
 @router.get("/v1/payments/{payment_id}")
-def fetch(payment_id: str, desk: CurrentDesk, settings: CurrentSettings) -> dict[str, object]:
+def fetch(
+    payment_id: str, desk: CurrentDesk, settings: CurrentSettings, line: CurrentLine
+) -> Response:
     """How a payment stands."""
-    return payment_view(desk.fetch(payment_id), public_url=settings.public_url)
+    return line.say(
+        At.FETCH,
+        desk.reference_of(payment_id),
+        _told(lambda: payment_view(desk.fetch(payment_id), public_url=settings.public_url)),
+    )
 
 
 @router.get("/v1/payments")
 def find(
-    reference: Annotated[str, Query(max_length=64)], desk: CurrentDesk, settings: CurrentSettings
-) -> dict[str, object]:
+    reference: Reference, desk: CurrentDesk, settings: CurrentSettings, line: CurrentLine
+) -> Response:
     """The payment that bears a reference: a list of none or one."""
-    found = desk.find(reference)
-    views = [] if found is None else [payment_view(found, public_url=settings.public_url)]
-    return {"data": views}
+
+    def found() -> dict[str, object]:
+        payment = desk.find(reference)
+        return {"data": [payment_view(payment, public_url=settings.public_url)] if payment else []}
+
+    return line.say(At.FIND, reference, _told(found))
 
 
 @router.post("/v1/payments/{payment_id}/capture")
-def capture(payment_id: str, body: AmountBody, key: Key, desk: CurrentDesk) -> Response:
+def capture(
+    payment_id: str, body: AmountBody, key: Key, desk: CurrentDesk, line: CurrentLine
+) -> Response:
     """Take part or all of a hold; the rest is free again."""
-    return _said(desk.capture(payment_id, body.amount_minor, key=key))
+    return line.say(
+        At.CAPTURE,
+        desk.reference_of(payment_id),
+        lambda: desk.capture(payment_id, body.amount_minor, key=key),
+    )
 
 
 @router.post("/v1/payments/{payment_id}/cancel")
-def cancel(payment_id: str, _body: EmptyBody, key: Key, desk: CurrentDesk) -> Response:
+def cancel(
+    payment_id: str, _body: EmptyBody, key: Key, desk: CurrentDesk, line: CurrentLine
+) -> Response:
     """Let a hold go, or stop asking."""
-    return _said(desk.cancel(payment_id, key=key))
+    return line.say(
+        At.CANCEL, desk.reference_of(payment_id), lambda: desk.cancel(payment_id, key=key)
+    )
 
 
 @router.post("/v1/payments/{payment_id}/refund")
-def refund(payment_id: str, body: AmountBody, key: Key, desk: CurrentDesk) -> Response:
+def refund(
+    payment_id: str, body: AmountBody, key: Key, desk: CurrentDesk, line: CurrentLine
+) -> Response:
     """Give part or all back."""
-    return _said(desk.refund(payment_id, body.amount_minor, key=key))
+    return line.say(
+        At.REFUND,
+        desk.reference_of(payment_id),
+        lambda: desk.refund(payment_id, body.amount_minor, key=key),
+    )
 
 
 @router.post("/v1/payments/{payment_id}/simulate")
@@ -105,13 +113,43 @@ def simulate(
     return payment_view(desk.play(payment_id, body.action), public_url=settings.public_url)
 
 
-@router.post("/sandbox/behaviour")
-def behave(body: BehaviourBody, behaviour: CurrentBehaviour) -> BehaviourBody:
-    """Misbehave, or stop misbehaving."""
-    behaviour.webhooks = body.webhooks
-    return body
+# -- payouts ------------------------------------------------------------------------------
 
 
-def _said(answer: Answer) -> Response:
-    media_type = "application/json" if answer.status < 400 else MEDIA_TYPE  # noqa: PLR2004
-    return Response(answer.body, status_code=answer.status, media_type=media_type)
+@router.post("/v1/payouts", status_code=201)
+def pay_out(body: PayOutBody, key: Key, payouts: CurrentPayouts, line: CurrentLine) -> Response:
+    """Send money to an account."""
+    return line.say(At.PAY_OUT, body.reference, lambda: payouts.pay_out(body.order(), key=key))
+
+
+@router.get("/v1/payouts/{payout_id}")
+def fetch_payout(
+    payout_id: str, payouts: CurrentPayouts, settings: CurrentSettings, line: CurrentLine
+) -> Response:
+    """How a payout stands."""
+    return line.say(
+        At.FETCH_PAYOUT,
+        payouts.reference_of(payout_id),
+        _told(lambda: payout_view(payouts.fetch(payout_id), public_url=settings.public_url)),
+    )
+
+
+@router.get("/v1/payouts")
+def find_payouts(
+    payouts: CurrentPayouts,
+    settings: CurrentSettings,
+    line: CurrentLine,
+    reference: Annotated[str | None, Query(max_length=64)] = None,
+) -> Response:
+    """The payout that bears a reference, or none; without a reference, the newest."""
+
+    def found() -> dict[str, object]:
+        one = None if reference is None else payouts.find(reference)
+        listed = payouts.newest() if reference is None else filter(None, [one])
+        return {"data": [payout_view(each, public_url=settings.public_url) for each in listed]}
+
+    return line.say(At.FIND_PAYOUT, reference or "", _told(found))
+
+
+def _told(view: Callable[[], dict[str, object]]) -> Callable[[], Answer]:
+    return lambda: Answer(wish="", status=200, body=json.dumps(view()))

@@ -15,11 +15,13 @@ from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
-from backend.payments.provider_app import api, page
-from backend.payments.provider_app.behaviour import Behaviour
+from backend.payments.provider_app import api, control, page
 from backend.payments.provider_app.clock import Clock, utc_now
 from backend.payments.provider_app.desk import Desk
+from backend.payments.provider_app.faults import Faults
+from backend.payments.provider_app.line import Line
 from backend.payments.provider_app.memory import Memory
+from backend.payments.provider_app.payouts import PayoutDesk
 from backend.payments.provider_app.problems import HTTP_STATUS, MEDIA_TYPE, Code, Refused, problem
 from backend.payments.provider_app.sender import Sender
 from backend.payments.provider_app.settings import ProviderSettings
@@ -36,13 +38,20 @@ def create_provider_app(settings: ProviderSettings, *, clock: Clock = utc_now) -
         MemoryUnusableError: the database file cannot be used; the message says why.
     """
     memory = Memory(settings.database)
-    behaviour = Behaviour()
-    sender = Sender(memory=memory, settings=settings, clock=clock, behaviour=behaviour)
-    desk = Desk(memory=memory, settings=settings, clock=clock, on_notice=sender.wake)
+    faults = Faults(clock)
+    sender = Sender(memory=memory, settings=settings, clock=clock, faults=faults)
+    desk = Desk(memory=memory, settings=settings, clock=clock, faults=faults, on_notice=sender.wake)
+    payouts = PayoutDesk(
+        memory=memory, settings=settings, clock=clock, faults=faults, on_notice=sender.wake
+    )
+
+    def sweep() -> None:
+        desk.sweep()
+        payouts.sweep()
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        task = asyncio.create_task(sender.run(desk), name="sandbox notices")
+        task = asyncio.create_task(sender.run(sweep), name="sandbox notices")
         task.add_done_callback(_cry_out)
         try:
             yield
@@ -60,8 +69,12 @@ def create_provider_app(settings: ProviderSettings, *, clock: Clock = utc_now) -
     )
     app.state.settings = settings
     app.state.desk = desk
-    app.state.behaviour = behaviour
+    app.state.payouts = payouts
+    app.state.faults = faults
+    app.state.line = Line(faults=faults, until_quiet=sender.until_quiet)
     app.include_router(api.router)
+    if settings.may_misbehave:
+        app.include_router(control.router)
     app.include_router(page.router)
     app.add_api_route("/healthz", _healthz, include_in_schema=False)
     app.mount("/static", StaticFiles(directory=page.HERE / "static"))

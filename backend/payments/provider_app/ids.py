@@ -1,4 +1,4 @@
-"""New ids: unguessable, because whoever knows a payment's id can open its page."""
+"""New ids: unguessable, because whoever knows one can open its page."""
 
 import secrets
 
@@ -6,6 +6,11 @@ import secrets
 def new_payment_id() -> str:
     """An id for a payment."""
     return f"pay_{secrets.token_hex(16)}"
+
+
+def new_payout_id() -> str:
+    """An id for a payout."""
+    return f"po_{secrets.token_hex(16)}"
 
 
 def new_notice_id() -> str:

@@ -1,4 +1,4 @@
-"""The page where a payer says yes or no.
+"""The page where a payer says yes or no, and the receipt of money that was sent.
 
 Whoever has a payment's link may answer it, as on any checkout page. The form carries a token
 made from the payment's id and the account's key, so that
@@ -16,10 +16,11 @@ from fastapi import APIRouter, Depends, Form, Header, Query, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from backend.payments.provider_app.api import CurrentDesk, CurrentSettings
+from backend.payments.provider_app.deps import CurrentDesk, CurrentPayouts, CurrentSettings
 from backend.payments.provider_app.desk import Played
 from backend.payments.provider_app.money import written
 from backend.payments.provider_app.payment import Mode, Payment, Status
+from backend.payments.provider_app.payout import PayoutStatus
 from backend.payments.provider_app.problems import Refused
 from backend.payments.provider_app.settings import ProviderSettings
 from backend.payments.provider_app.words import WORDS, Lang, Words, chosen_lang, span
@@ -59,9 +60,9 @@ def show(
 ) -> Response:
     """The question, or how it was answered."""
     try:
-        payment = desk.fetch(payment_id)
+        payment = desk.shown(payment_id)
     except Refused:
-        return _sorry(lang, HTTPStatus.NOT_FOUND)
+        return _missing(lang)
     return _page(payment, settings, lang)
 
 
@@ -77,11 +78,38 @@ def answer(
 ) -> Response:
     """Yes or no. Then, or if it is too late for either, the page shows how things stand."""
     if action not in _ANSWERS or not _is_ours(token, payment_id, settings):
-        return _sorry(lang, HTTPStatus.FORBIDDEN)
+        words = WORDS[lang]
+        return _sorry(lang, HTTPStatus.FORBIDDEN, words.stale_form, words.stale_form_more)
     with suppress(Refused):
         desk.play(payment_id, _ANSWERS[action])
     address = f"/pay/{payment_id}?lang={lang}"
     return RedirectResponse(address, status_code=HTTPStatus.SEE_OTHER, headers=HEADERS)
+
+
+@router.get("/payouts/{payout_id}")
+def receipt(
+    payout_id: str, payouts: CurrentPayouts, settings: CurrentSettings, lang: ReadersLang
+) -> Response:
+    """What became of money that was sent."""
+    words = WORDS[lang]
+    try:
+        payout = payouts.fetch(payout_id)
+    except Refused:
+        return _sorry(lang, HTTPStatus.NOT_FOUND, words.no_payout, words.not_found_more)
+    titles = {
+        PayoutStatus.PENDING: words.payout_pending,
+        PayoutStatus.PAID: words.payout_paid,
+        PayoutStatus.FAILED: words.payout_failed,
+    }
+    return _html(
+        "payout.html",
+        lang,
+        payout=payout,
+        payer=settings.payee,
+        amount=written(payout.order.amount_minor, payout.order.currency, lang),
+        title=titles[payout.status],
+        mood=_PAYOUT_MOODS[payout.status],
+    )
 
 
 def _page(payment: Payment, settings: ProviderSettings, lang: Lang) -> HTMLResponse:
@@ -115,6 +143,13 @@ _MOODS: Final = {
 }
 
 
+_PAYOUT_MOODS: Final = {
+    PayoutStatus.PENDING: "waiting",
+    PayoutStatus.PAID: "good",
+    PayoutStatus.FAILED: "bad",
+}
+
+
 def _said(payment: Payment, lang: Lang) -> tuple[str, list[str]]:
     """The headline and the sentences below it."""
     words = WORDS[lang]
@@ -145,16 +180,13 @@ def _taken(payment: Payment, words: Words, lang: Lang) -> list[str]:
     return [text.format(amount=written(sum_, currency, lang)) for text, sum_ in told if sum_]
 
 
-def _sorry(lang: Lang, status: HTTPStatus) -> HTMLResponse:
+def _missing(lang: Lang) -> HTMLResponse:
     words = WORDS[lang]
-    missing = status is HTTPStatus.NOT_FOUND
-    return _html(
-        "sorry.html",
-        lang,
-        status=status,
-        title=words.not_found if missing else words.stale_form,
-        more=words.not_found_more if missing else words.stale_form_more,
-    )
+    return _sorry(lang, HTTPStatus.NOT_FOUND, words.not_found, words.not_found_more)
+
+
+def _sorry(lang: Lang, status: HTTPStatus, title: str, more: str) -> HTMLResponse:
+    return _html("sorry.html", lang, status=status, title=title, more=more)
 
 
 def _html(name: str, lang: Lang, status: int = HTTPStatus.OK, **values: object) -> HTMLResponse:

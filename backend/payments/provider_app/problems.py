@@ -17,6 +17,8 @@ class Code(StrEnum):
     REFERENCE_TAKEN = "reference_taken"
     WRONG_STATE = "wrong_state"
     AMOUNT_TOO_LARGE = "amount_too_large"
+    DECLINED = "declined"
+    UNKNOWN_ACCOUNT = "unknown_account"
 
 
 HTTP_STATUS: Final = {
@@ -27,6 +29,8 @@ HTTP_STATUS: Final = {
     Code.REFERENCE_TAKEN: HTTPStatus.CONFLICT,
     Code.WRONG_STATE: HTTPStatus.CONFLICT,
     Code.AMOUNT_TOO_LARGE: HTTPStatus.UNPROCESSABLE_ENTITY,
+    Code.DECLINED: HTTPStatus.PAYMENT_REQUIRED,
+    Code.UNKNOWN_ACCOUNT: HTTPStatus.UNPROCESSABLE_ENTITY,
 }
 
 

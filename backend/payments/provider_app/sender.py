@@ -4,27 +4,48 @@ A notice is sent when it is due, by itself or because :meth:`Sender.wake` was ca
 again after a pause that doubles up to a cap, with jitter, so that notices which failed
 together do not come back together. After the last attempt it is given up: the payee asks
 then, as it must be able to anyway. What is in the air when the process dies is sent again.
+A fault may strike a notice the first time that it is due.
 """
 
 import asyncio
+import base64
 import logging
 import secrets
 import sqlite3
+from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
 import httpx
 
-from backend.payments.provider_app.behaviour import COPIES, Behaviour
 from backend.payments.provider_app.clock import Clock
-from backend.payments.provider_app.desk import Desk
-from backend.payments.provider_app.memory import Memory, Notice, Outcome
+from backend.payments.provider_app.faults import IN_NOTICE, At, Fault, Faults, Struck
+from backend.payments.provider_app.memory import Memory
+from backend.payments.provider_app.rows import Notice, Outcome
 from backend.payments.provider_app.settings import ProviderSettings
 from backend.payments.provider_app.signer import signed_headers
 
 log = logging.getLogger(__name__)
 _CHANCE: Final = secrets.SystemRandom()
+_OTHERS_SECRET: Final = "whsec_" + base64.b64encode(b"not the secret of this account").decode()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Fate:
+    """What became of a notice that was due."""
+
+    outcome: Outcome | None = None
+    """How it ended; None: it goes on."""
+    wait: timedelta | None = None
+    """Until it is due again; None: the usual pause."""
+    is_behind: bool = False
+    """It also goes once the next notice about the same has gone."""
+
+
+_HEARD: Final = _Fate(outcome=Outcome.DELIVERED)
+_UNHEARD: Final = _Fate()
 
 
 def pause(attempts: int, settings: ProviderSettings) -> timedelta:
@@ -42,13 +63,16 @@ class Sender:
         memory: Memory,
         settings: ProviderSettings,
         clock: Clock,
-        behaviour: Behaviour,
+        faults: Faults,
     ) -> None:
         self._memory = memory
         self._settings = settings
         self._clock = clock
-        self._behaviour = behaviour
+        self._faults = faults
         self._woken = asyncio.Event()
+        self._rested = asyncio.Condition()
+        self._begun = 0
+        self._quiet_in = 0
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def wake(self) -> None:
@@ -56,45 +80,87 @@ class Sender:
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._woken.set)
 
-    async def run(self, desk: Desk) -> None:
-        """Work until cancelled."""
+    async def run(self, sweep: Callable[[], object]) -> None:
+        """Work until cancelled: let time run out on what is due by ``sweep``, and send."""
         self._loop = asyncio.get_running_loop()
         timeout_s = self._settings.webhook_timeout_s
         async with httpx.AsyncClient(timeout=timeout_s, trust_env=False) as http:
             while True:
                 self._woken.clear()
                 try:
-                    more = await self._work(desk, http)
+                    more = await self._work(sweep, http)
                 except sqlite3.OperationalError:  # a full disk, a busy file: it may pass
                     log.exception("the sandbox provider's memory does not answer")
                     more = False
                 if not more:
                     await self._nap()
 
-    async def _work(self, desk: Desk, http: httpx.AsyncClient) -> bool:
-        """One round; whether there is more to do at once."""
-        await asyncio.to_thread(desk.sweep)
+    async def until_quiet(self, within_s: float) -> None:
+        """Wait until a round that began after now found nothing due, or the time is over."""
+        wanted = self._begun + 1
+        self._woken.set()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within_s), self._rested:
+                await self._rested.wait_for(lambda: self._quiet_in >= wanted)
+
+    async def _work(self, sweep: Callable[[], object], http: httpx.AsyncClient) -> bool:
+        """One round; whether there may be more to do at once."""
+        self._begun += 1
+        await asyncio.to_thread(sweep)
         batch = await asyncio.to_thread(self._due)
         async with asyncio.TaskGroup() as group:
             sent = [group.create_task(self._deliver(notice, http)) for notice in batch]
         await asyncio.to_thread(self._record, batch, [task.result() for task in sent])
-        return len(batch) == self._settings.webhook_batch
+        if not batch:
+            async with self._rested:
+                self._quiet_in = self._begun
+                self._rested.notify_all()
+        return bool(batch)
 
     async def _nap(self) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(self._settings.tick_s):
                 await self._woken.wait()
 
-    async def _deliver(self, notice: Notice, http: httpx.AsyncClient) -> list[bool]:
-        """For each copy that the behaviour asks for, whether it was heard."""
-        copies = COPIES[self._behaviour.webhooks]
-        return [await self._post(notice, http) for _ in range(copies)]
+    async def _deliver(self, notice: Notice, http: httpx.AsyncClient) -> _Fate:
+        struck = None
+        if notice.attempts == 0:
+            struck = self._faults.strike(At.NOTICE, notice.reference, among=IN_NOTICE)
+        if struck is not None:
+            return await self._deliver_badly(notice, struck, http)
+        return _HEARD if await self._post(notice, http) else _UNHEARD
 
-    async def _post(self, notice: Notice, http: httpx.AsyncClient) -> bool:
+    async def _deliver_badly(
+        self, notice: Notice, struck: Struck, http: httpx.AsyncClient
+    ) -> _Fate:
+        wait = timedelta(seconds=struck.for_s)
+        match struck.fault:
+            case Fault.NOTICE_DOUBLED:
+                heard = [await self._post(notice, http) for _ in range(2)]
+                return _HEARD if any(heard) else _UNHEARD
+            case Fault.NOTICE_DELAYED:
+                return _Fate(wait=wait)
+            case Fault.NOTICE_REORDERED:
+                return _Fate(wait=wait, is_behind=True)
+            case Fault.NOTICE_FORGED:
+                await self._post(notice, http, secret=_OTHERS_SECRET)
+                return _UNHEARD
+            case Fault.NOTICE_UNREADABLE:
+                cut = replace(notice, body=notice.body[: len(notice.body) // 2])
+                return _HEARD if await self._post(cut, http) else _UNHEARD
+            case _:
+                return _Fate(outcome=Outcome.DROPPED)
+
+    async def _post(
+        self, notice: Notice, http: httpx.AsyncClient, *, secret: str | None = None
+    ) -> bool:
         """Whether the receiver said that it has it."""
         body = notice.body.encode()
         headers = signed_headers(
-            self._settings.webhook_secret, notice_id=notice.id, now=self._clock(), body=body
+            secret or self._settings.webhook_secret,
+            notice_id=notice.id,
+            now=self._clock(),
+            body=body,
         )
         headers["content-type"] = "application/json"
         try:
@@ -110,22 +176,18 @@ class Sender:
         with self._memory.transaction() as rows:
             return rows.due_notices(self._clock(), limit=self._settings.webhook_batch)
 
-    def _record(self, batch: list[Notice], heard: list[list[bool]]) -> None:
+    def _record(self, batch: list[Notice], fates: list[_Fate]) -> None:
         with self._memory.transaction() as rows:
-            for notice, copies in zip(batch, heard, strict=True):
-                outcome = self._outcome(notice, copies)
+            for notice, fate in zip(batch, fates, strict=True):
+                now = self._clock()
+                outcome = fate.outcome or self._given_up(notice)
                 if outcome is not None:
-                    rows.settle_notice(notice.id, outcome)
-                else:
-                    later = pause(notice.attempts + 1, self._settings)
-                    rows.postpone_notice(notice.id, due=self._clock() + later)
+                    rows.settle_notice(notice, outcome, now=now)
+                    continue
+                wait = fate.wait or pause(notice.attempts + 1, self._settings)
+                rows.postpone_notice(notice.id, due=now + wait, is_behind=fate.is_behind)
 
-    def _outcome(self, notice: Notice, copies: list[bool]) -> Outcome | None:
-        """How it ended; None: it goes on."""
-        if not copies:
-            return Outcome.DROPPED
-        if any(copies):
-            return Outcome.DELIVERED
+    def _given_up(self, notice: Notice) -> Outcome | None:
         if notice.attempts + 1 < self._settings.webhook_attempts:
             return None
         log.warning("notice %s is given up after %d attempts", notice.id, notice.attempts + 1)

@@ -26,6 +26,12 @@ class ProviderSettings:
     """How long a hold stands before it runs out."""
     pay_within_s: int = 2 * 3600
     """How long a payer has to answer before the payment expires."""
+    payout_s: float = 2.0
+    """How long a payout is on its way."""
+    slow_payout_s: float = 600.0
+    """How long it is to ``sandbox:slow``."""
+    may_misbehave: bool = False
+    """Whether faults may be armed (see ``faults.py``): for demos and tests."""
     webhook_timeout_s: float = 10.0
     """How long the receiver of a notice has to answer."""
     webhook_attempts: int = 20

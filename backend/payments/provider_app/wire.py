@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from backend.payments.provider_app.money import CURRENCIES
 from backend.payments.provider_app.payment import Mode, Order, Payment
+from backend.payments.provider_app.payout import Payout, PayoutOrder
 
 MAX_AMOUNT_MINOR: Final = 10**10
 _UNPRINTABLE: Final = frozenset({"Cc", "Cs"})
@@ -38,6 +39,9 @@ def _web_address(url: str) -> str:
 
 
 Amount = Annotated[int, Field(ge=1, le=MAX_AMOUNT_MINOR)]
+Reference = Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,64}$")]
+CurrencyCode = Annotated[str, AfterValidator(_currency)]
+Description = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_plain)]
 
 
 class _Body(BaseModel):
@@ -47,11 +51,11 @@ class _Body(BaseModel):
 class CreateBody(_Body):
     """A payment asked for."""
 
-    reference: Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,64}$")]
+    reference: Reference
     amount_minor: Amount
-    currency: Annotated[str, AfterValidator(_currency)]
+    currency: CurrencyCode
     capture: Annotated[Mode, Field(strict=False)] = Mode.AUTOMATIC
-    description: Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_plain)]
+    description: Description
     return_url: Annotated[str, Field(max_length=2000), AfterValidator(_web_address)]
 
     def order(self) -> Order:
@@ -70,6 +74,26 @@ class AmountBody(_Body):
     """How much to capture or to refund."""
 
     amount_minor: Amount
+
+
+class PayOutBody(_Body):
+    """Money to be sent."""
+
+    reference: Reference
+    amount_minor: Amount
+    currency: CurrencyCode
+    account: Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,120}$")]
+    description: Description
+
+    def order(self) -> PayoutOrder:
+        """The same in the rules' words."""
+        return PayoutOrder(
+            reference=self.reference,
+            amount_minor=self.amount_minor,
+            currency=self.currency,
+            account=self.account,
+            description=self.description,
+        )
 
 
 class EmptyBody(_Body):
@@ -102,9 +126,25 @@ def payment_view(payment: Payment, *, public_url: str) -> dict[str, object]:
     }
 
 
-def notice_body(kind: str, payment: Payment, *, now: datetime, public_url: str) -> str:
+def payout_view(payout: Payout, *, public_url: str) -> dict[str, object]:
+    """A payout as the payee sees it."""
+    order = payout.order
+    return {
+        "id": payout.id,
+        "status": payout.status,
+        "amount_minor": order.amount_minor,
+        "currency": order.currency,
+        "reference": order.reference,
+        "account": order.account,
+        "description": order.description,
+        "failure": payout.failure,
+        "receipt_url": f"{public_url.rstrip('/')}/payouts/{payout.id}",
+        "created_at": _iso(payout.created_at),
+    }
+
+
+def notice_body(kind: str, view: dict[str, object], *, now: datetime) -> str:
     """A notice's body, in the shape that Standard Webhooks recommends."""
-    view = payment_view(payment, public_url=public_url)
     return json.dumps({"type": kind, "timestamp": _iso(now), "data": view})
 
 

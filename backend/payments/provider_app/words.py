@@ -45,6 +45,11 @@ class Words:
     expired: str
     nothing_taken: str
     hold_ended: str
+    payout_pending: str
+    payout_paid: str
+    payout_failed: str
+    payout_from: str
+    no_payout: str
     not_found: str
     not_found_more: str
     stale_form: str
@@ -84,6 +89,11 @@ WORDS: Final = {
         expired="已過期",
         nothing_taken="沒有扣款。",
         hold_ended="押金已解凍，沒有扣款。",
+        payout_pending="轉帳處理中",
+        payout_paid="已入帳",
+        payout_failed="轉帳失敗，款項已退回",
+        payout_from="付款方",
+        no_payout="找不到這筆轉帳",
         not_found="找不到這筆付款",
         not_found_more="請檢查連結，或返回原來的頁面重新開始。",
         stale_form="請再試一次",
@@ -122,6 +132,11 @@ WORDS: Final = {
         expired="Expired",
         nothing_taken="Nothing was taken.",
         hold_ended="The deposit is free again. Nothing was taken.",
+        payout_pending="On its way",
+        payout_paid="Arrived",
+        payout_failed="Came back",
+        payout_from="From",
+        no_payout="No such payout",
         not_found="No such payment",
         not_found_more="Check the link, or go back to where you came from and start again.",
         stale_form="Please try again",
@@ -138,12 +153,12 @@ _MINUTE_S: Final = 60
 
 
 def chosen_lang(asked: str, accept_language: str) -> Lang:
-    """The reader's language: what they asked for, else what their browser prefers, else zh."""
+    """The reader's language: what they asked for, else what their browser prefers, else en."""
     for tag in filter(None, (asked, *_preferred(accept_language))):
         for lang in Lang:
             if tag.lower().split("-")[0] == lang.split("-")[0]:
                 return lang
-    return Lang.ZH
+    return Lang.EN
 
 
 def span(seconds: int, words: Words) -> str:
