@@ -155,10 +155,27 @@ def test_a_form_that_is_not_ours_does_nothing(sandbox, browser, forged):
 
 
 def test_a_link_to_nothing_says_so_in_the_readers_language(sandbox, browser):
-    assert "找不到" in browser.get(sandbox.url + "/pay/pay_1").text
-    answer = browser.get(sandbox.url + "/pay/pay_1?lang=en")
+    answer = browser.get(sandbox.url + "/pay/pay_1")
     assert answer.status_code == 404
     assert "No such payment" in answer.text
+    assert "找不到這筆付款" in browser.get(sandbox.url + "/pay/pay_1?lang=zh").text
+    receipt = browser.get(sandbox.url + "/payouts/po_1", headers={"accept-language": "zh-TW"})
+    assert receipt.status_code == 404
+    assert "找不到這筆轉帳" in receipt.text
+
+
+def test_a_receipt_says_what_became_of_money_that_was_sent(sandbox, browser):
+    listing = f"{sandbox.url}/payouts/"
+    sent = sandbox.pay_out(amount_minor=1234)
+    lost = sandbox.pay_out(account="sandbox:closed")
+    before = browser.get(listing + sent.ref)
+
+    sandbox.payout_ends(sent)
+
+    for told in ("On its way", "CN¥12.34", "sandbox:shop", sent.reference, "From", "Lendwatt"):
+        assert told in before.text
+    assert "<h1>Arrived</h1>" in browser.get(listing + sent.ref).text
+    assert "<h1>轉帳失敗，款項已退回</h1>" in browser.get(f"{listing}{lost.ref}?lang=zh").text
 
 
 def test_what_others_wrote_is_only_text(sandbox, browser):
@@ -166,7 +183,7 @@ def test_what_others_wrote_is_only_text(sandbox, browser):
         description="<script>alert(1)</script>{{ 7 * 7 }}",
         return_url='http://127.0.0.1:1/?"><script>alert(2)</script>',
     )
-    sandbox.pay(payment)
+    sandbox.payer_agrees(payment)
 
     page = browser.get(payment.pay_url)
 

@@ -146,7 +146,7 @@ def test_a_taken_port_is_an_error_and_not_an_exit(settings):
 
 
 def test_told_to_double_its_notices_it_does(sandbox):
-    sandbox.raw("POST", "/sandbox/behaviour", json={"webhooks": "doubled"}).raise_for_status()
+    sandbox.arm("notice_doubled")
     sandbox.paid()
 
     first, second = sandbox.receiver.wait(lambda heard: len(heard) == 2)
@@ -155,10 +155,9 @@ def test_told_to_double_its_notices_it_does(sandbox):
 
 
 def test_told_to_drop_its_notices_it_does(sandbox):
-    sandbox.raw("POST", "/sandbox/behaviour", json={"webhooks": "dropped"}).raise_for_status()
+    sandbox.arm("notice_lost")
     sandbox.paid()
     sandbox.wait_until_nothing_is_due()
-    sandbox.raw("POST", "/sandbox/behaviour", json={"webhooks": "normal"}).raise_for_status()
     sandbox.held()
 
     heard = sandbox.receiver.wait(lambda heard: len(heard) >= 1)
@@ -247,7 +246,7 @@ def test_a_no_that_was_said_stays_a_no(sandbox):
     payment = sandbox.ask(Capture.MANUAL)
     with pytest.raises(ProviderDeclined):
         sandbox.provider.capture(payment.ref, key="early", amount_minor=100)
-    sandbox.pay(payment)
+    sandbox.payer_agrees(payment)
 
     with pytest.raises(ProviderDeclined, match="open"):
         sandbox.provider.capture(payment.ref, key="early", amount_minor=100)
