@@ -133,7 +133,7 @@ class _Charge(Wire):
     payment_method_details: _Method | None = None
 
     def capture_before(self) -> datetime | None:
-        """When what it holds runs out: not every way of paying tells. A failed one holds nothing."""
+        """When its hold runs out: not every way of paying tells, and a failed one holds nothing."""
         if self.status != "succeeded":
             return None
         method = self.payment_method_details
@@ -225,6 +225,20 @@ class Session(Wire):
             pay_url=self.url or "",
             capture_before=capture_before if self._is_hold() else None,
         )
+
+
+class Page(Wire):
+    """Some of a list, newest first. What is in it may be of another program's making."""
+
+    data: list[dict[str, Any]]
+    has_more: bool = False
+
+
+class Refund(Wire):
+    """Money that goes back to who paid it."""
+
+    status: str
+    failure_reason: str | None = None
 
 
 class Transfer(Wire):

@@ -18,6 +18,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 from pathlib import Path
@@ -34,6 +35,9 @@ CONFINED = Path(__file__).parent / "confined"
 GOOD_CARD = {"number": "4242424242424242", "exp_month": 12, "exp_year": 2040, "cvc": "123"}
 BAD_CARD = {**GOOD_CARD, "number": "4000000000000341"}
 PATIENCE_S = 20
+
+SESSION_LIVES = timedelta(days=1)
+HOLD_LIVES = timedelta(days=7)
 
 Json = dict[str, Any]
 
@@ -123,15 +127,18 @@ class Stripe:
         intent = self._try(self._sessions[session_id], BAD_CARD)
         assert intent["status"] == "requires_payment_method", intent
 
-    def session_runs_out(self, session_id: str) -> None:
-        """A day is over and nobody paid."""
-        self._expire(self._sessions[session_id])
+    def time_passes(self, span: timedelta) -> None:
+        """What ends by itself within this time ends: sessions after a day, holds after a week."""
+        for session in self._sessions.values():
+            if session["status"] == "open" and span >= SESSION_LIVES:
+                self._expire(session)
+            elif session["status"] == "complete" and span >= HOLD_LIVES:
+                self._run_out(session["payment_intent"])
 
-    def hold_runs_out(self, session_id: str) -> None:
-        """A week is over and nobody captured."""
-        intent_id = self._sessions[session_id]["payment_intent"]
-        self._reasons[intent_id] = "expired"
-        self._behind("POST", f"/v1/payment_intents/{intent_id}/cancel")
+    def _run_out(self, intent_id: str) -> None:
+        if self._intent(intent_id)["status"] == "requires_capture":
+            self._behind("POST", f"/v1/payment_intents/{intent_id}/cancel")
+            self._reasons[intent_id] = "expired"
 
     def _try(self, session: Json, card: Json) -> Json:
         data = session["payment_intent_data"]
@@ -312,7 +319,8 @@ class Stripe:
             received = charge["amount"] - freed if intent["status"] == "succeeded" else 0
             charge["amount_captured"] = received
             charge["amount_refunded"] -= freed
-            card = {"capture_before": charge["created"] + 7 * 86_400 - 1}
+            lives_s = int(HOLD_LIVES.total_seconds())
+            card = {"capture_before": charge["created"] + lives_s}
             charge["payment_method_details"] = {"type": "card", "card": card}
         intent["amount_received"] = received
         intent["cancellation_reason"] = self._reasons.get(id_)
