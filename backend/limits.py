@@ -12,10 +12,61 @@ PAGE_MAX: Final = 100
 """Rows of one page; the next has a cursor."""
 BANKS_PER_MERCHANT_MAX: Final = 10_000
 """More are refused."""
+BANK_SAMPLES_SHOWN: Final = 2_100
+"""Levels of one bank in one answer: a week of them, one each five minutes; then the newest."""
+BANK_MOVES_SHOWN: Final = 20
+"""Changes of hands of one bank in one answer: the newest."""
+IMPORT_ROWS_MAX: Final = 2_000
+"""Banks in one file; more are refused."""
+LABELS_PER_REQUEST_MAX: Final = 240
+"""Banks whose labels one request may name: ten sheets."""
+OPEN_RENTALS_MAX: Final = 3
+"""Banks that one renter may wait for or have at once; another is refused."""
+CLAIMS_MAX: Final = 3
+"""How often a merchant may deny that a bank is back; then an operator decides, once."""
+SWAPS_MAX: Final = 2
+"""How often a substitute may be sent for a substitute; then it is a new rental."""
 PAYMENT_WITHIN: Final = timedelta(hours=24)
 """How long a renter has to pay a bill; then it is taken from the deposit."""
 DISPUTE_WINDOW: Final = timedelta(days=7)
 """How long after completion a bill may be disputed; then the merchant's part is theirs."""
+HOLD_MARGIN: Final = timedelta(hours=24)
+"""How long before a hold runs out by itself it is taken, if something may yet be owed."""
+DISPUTES_MAX: Final = 3
+"""How often one bill may be disputed; then the answer stands."""
+MONEY_BATCH: Final = 100
+"""Deadlines, holds and deposits looked at by one sweep; the next takes the rest."""
+
+WITHDRAWAL_MIN_MAJOR: Final = 1
+"""The least that is paid out, in whole units of the currency; less is refused."""
+PAYOUT_CHECK: Final = timedelta(minutes=10)
+"""How often a payout is asked after that the provider says is on its way."""
+PAYOUT_TOO_LONG: Final = timedelta(days=7)
+"""A withdrawal that is not over by then is on the operator's stuck list."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PayoutLimits:
+    """How providers are asked to pay out."""
+
+    batch: int = 20
+    lease: timedelta = timedelta(seconds=60)
+    """After it, whoever claimed a withdrawal and is not heard of has lost it."""
+    first_wait: timedelta = timedelta(seconds=10)
+    """Before it is asked after again; each wait is twice the one before."""
+    longest_wait: timedelta = timedelta(hours=1)
+    attempts: int = 20
+    """About twelve hours; then it is on the operator's stuck list."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReconcileLimits:
+    """How the books are compared with the providers."""
+
+    page: int = 100
+    """Payments read at once; each is asked after outside any transaction."""
+    look_back: timedelta = timedelta(days=30)
+    """Payments that ended before are not asked after every day."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -96,6 +96,14 @@ def refunds_of(session: Session, rental_id: str) -> Sequence[RefundRow]:
     ).all()
 
 
+def returned_minor(session: Session, payment_id: str) -> Minor:
+    """What of a secured deposit went back, or is on its way."""
+    returned = select(func.coalesce(func.sum(RefundRow.amount_minor), 0)).where(
+        RefundRow.payment_id == payment_id, RefundRow.why == RefundWhy.DEPOSIT
+    )
+    return Minor(int(session.exec(returned).one()))
+
+
 def kept(session: Session, rental_id: str) -> Sequence[tuple[PaymentRow, int]]:
     """A rental's payments that brought money, locked, with what of each is not to go back yet.
 
@@ -143,21 +151,3 @@ def locked_minor(session: Session, account: AccountCode, currency: str) -> Minor
         .with_for_update()
     ).scalar()
     return natural(account, balance or 0)
-
-
-def debtors(session: Session, *, limit: int) -> Sequence[tuple[str, str]]:
-    """Accounts of merchants that owe us and have something that is theirs: code and currency."""
-    debt, has = AccountRow, AccountRow.__table__.alias("has")  # type: ignore[attr-defined]
-    owner = func.replace(col(debt.code), "merchant_debt:", "merchant_available:")
-    rows = session.execute(
-        select(debt.code, debt.currency)
-        .join(has, (has.c.code == owner) & (has.c.currency == col(debt.currency)))
-        .where(
-            col(debt.code).like("merchant_debt:%"),
-            col(debt.balance_minor) > 0,
-            has.c.balance_minor < 0,
-        )
-        .order_by(col(debt.code))
-        .limit(limit)
-    )
-    return [(row.code, row.currency) for row in rows]

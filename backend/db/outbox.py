@@ -99,6 +99,15 @@ def again(session: Session, outbox_id: str, *, due_at: datetime) -> None:
     session.exec(update(OutboxRow).where(col(OutboxRow.id) == outbox_id).values(due_at=due_at))
 
 
+def refused(session: Session, outbox_id: str, *, problem: str, now: datetime) -> None:
+    """Mark it asked and refused for good, for the operator to see."""
+    session.exec(
+        update(OutboxRow)
+        .where(col(OutboxRow.id) == outbox_id, col(OutboxRow.done_at).is_(None))
+        .values(done_at=now, problem=problem)
+    )
+
+
 def give_up(session: Session, outbox_id: str, *, problem: str) -> None:
     """Put it on the operator's stuck list."""
     session.exec(update(OutboxRow).where(col(OutboxRow.id) == outbox_id).values(problem=problem))
@@ -107,6 +116,15 @@ def give_up(session: Session, outbox_id: str, *, problem: str) -> None:
 def asked(session: Session, key: str) -> OutboxRow | None:
     """What was put under this key, done or not."""
     return session.exec(select(OutboxRow).where(OutboxRow.key == key)).first()
+
+
+def put_aside(session: Session, provider: str, inbox_id: str, *, problem: str) -> None:
+    """Put a notice on the operator's list: it moved nothing."""
+    session.exec(
+        update(InboxRow)
+        .where(col(InboxRow.provider) == provider, col(InboxRow.id) == inbox_id)
+        .values(problem=problem[:32])
+    )
 
 
 def notice(session: Session, provider: str, inbox_id: str) -> InboxRow | None:

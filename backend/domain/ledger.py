@@ -546,12 +546,12 @@ def deposit_applied(
 
 
 def deposit_returned(
-    *, hold_id: str, renter: str, currency: Currency, amount_minor: Minor
+    *, refund_id: str, renter: str, currency: Currency, amount_minor: Minor
 ) -> Transfer:
-    """Owe the renter what no bill took of a deposit that was secured."""
+    """Owe the renter what no bill takes of a deposit that was secured."""
     amount = _positive(amount_minor)
     return _transfer(
-        f"deposit:{hold_id}:returned",
+        f"refund:{refund_id}:owed",
         TransferKind.DEPOSIT_RETURNED,
         currency,
         {deposit_liability(renter): amount, refund_due(renter): -amount},

@@ -7,7 +7,10 @@ the provider then tells (in its answer, in a webhook, when asked again) all ends
 :func:`learn`, in whatever order and however often: a payment only ever goes forward, and what
 follows from it follows once, in the same transaction.
 
-Money that came is never ignored: what pays for nothing any more goes back by itself.
+Money that came is never ignored: what pays for nothing any more goes back by itself. What follows
+from a hold that was taken is told in ``deposits``, and how money goes back in ``refunds``.
+
+Whoever learns of a payment locks its rental first, then the payment (:func:`lock`).
 """
 
 import hashlib
@@ -17,7 +20,9 @@ from typing import Final
 
 from sqlmodel import Session
 
-from backend.db import money, outbox, rentals, seam
+from backend.db import deposits as dues
+from backend.db import disputes, money, outbox, rentals, seam
+from backend.db.tables.credits import RefundWhy
 from backend.db.tables.money import (
     Ask,
     DepositRow,
@@ -28,22 +33,16 @@ from backend.db.tables.money import (
 )
 from backend.db.tables.rentals import RentalRow
 from backend.domain import ledger
-from backend.domain.deposit import (
-    ENDED,
-    DepositEvent,
-    DepositState,
-    Hold,
-    move_deposit,
-    transfers_for,
-)
+from backend.domain.deposit import DepositEvent, DepositState, settle
 from backend.domain.errors import Code, Refusal
-from backend.domain.money import Currency, Minor
+from backend.domain.money import ZERO, Currency, Minor
 from backend.domain.rental import RentalEvent, RentalState
 from backend.ids import new_id
 from backend.limits import COMMAND_EXPIRY_S
-from backend.payments.port import PaymentStatus, ProviderNotice, ProviderPayment
+from backend.payments.port import PaymentStatus, ProviderNotice, ProviderPayment, ProviderPayout
 from backend.principal import Principal
-from backend.services import availability, billing, credits
+from backend.services import availability, billing, deposits, refunds, withdrawals
+from backend.services.credits import bill_of
 from backend.services.rentals import own
 from backend.services.steps import advance, hear
 
@@ -66,7 +65,7 @@ def start_deposit(
     Raises:
         Refusal: NOT_FOUND; WRONG_STATE; DISCLOSURE_NOT_ACCEPTED; BANK_UNAVAILABLE.
     """
-    rental = own(session, who, rental_id)
+    rental = rentals.rental(session, own(session, who, rental_id).id)
     if rental.state is not RentalState.DEPOSIT_DUE:
         raise Refusal(Code.WRONG_STATE, state=rental.state, event=RentalEvent.DEPOSIT_HELD)
     if not is_accepted:
@@ -94,18 +93,27 @@ def start_deposit(
 def start_bill(
     session: Session, *, who: Principal, rental_id: str, provider: str, now: datetime
 ) -> PaymentRow:
-    """Have the renter pay their bill. Asked again while one is under way, it is the same.
+    """Have the renter pay what they owe and do not dispute.
+
+    Asked again while one is under way, it is the same payment.
 
     Raises:
-        Refusal: NOT_FOUND; NOTHING_TO_PAY.
+        Refusal: NOT_FOUND; NOTHING_TO_PAY; PAYMENT_IN_DOUBT while it is being taken from the
+            deposit.
     """
-    rental = own(session, who, rental_id)
-    if rental.state is not RentalState.PAYMENT_DUE or not rental.amount_minor:
+    rental = rentals.rental(session, own(session, who, rental_id).id)
+    if rental.state is not RentalState.PAYMENT_DUE:
         raise Refusal(Code.NOTHING_TO_PAY)
     live = money.live_payment(session, rental.id, Purpose.BILL)
     if live is not None:
         return live
-    amount = Minor(rental.amount_minor)
+    hold = money.deposit(session, rental.id)
+    if hold is not None and deposits.is_being_taken(session, hold):
+        raise Refusal(Code.PAYMENT_IN_DOUBT)
+    owed = owed_minor(session, rental)
+    amount = Minor(owed - min(owed, disputes.frozen_minor(session, rental.id)))
+    if amount == 0:
+        raise Refusal(Code.NOTHING_TO_PAY)
     return _ask_for(session, rental, Purpose.BILL, amount, provider=provider, now=now)
 
 
@@ -132,24 +140,20 @@ def _ask_for(
     )
     session.add(payment)
     session.flush()
-    _ask(session, payment, Ask.CREATE, now=now)
-    return payment
-
-
-def _ask(session: Session, payment: PaymentRow, ask: Ask, *, now: datetime) -> None:
     outbox.put(
         session,
-        key=f"{ask}:{payment.id}",
-        ask=ask,
+        key=f"{Ask.CREATE}:{payment.id}",
+        ask=Ask.CREATE,
         payment_id=payment.id,
         amount_minor=payment.amount_minor,
         now=now,
     )
+    return payment
 
 
 def owed_minor(session: Session, rental: RentalRow) -> Minor:
     """What is still to be paid: the bill, less credit notes, less what was paid or captured."""
-    return credits.bill_of(session, rental).owed_minor
+    return bill_of(session, rental).owed_minor
 
 
 def one(session: Session, *, who: Principal, payment_id: str) -> PaymentRow:
@@ -173,10 +177,21 @@ def take_notice(session: Session, notice: ProviderNotice, *, provider: str, now:
     What fits no payment of ours, or not in amount, moves nothing: it stays in the inbox with
     its problem, for an operator.
     """
-    told = notice.payment
-    if told is None:
+    told = notice.payment or notice.payout
+    if told is None or not outbox.receive(session, _kept(notice, told, provider, now)):
         return
-    row = InboxRow(
+    if isinstance(told, ProviderPayout):
+        problem = withdrawals.learn(session, told, now=now)
+    else:
+        problem = _heard(session, told, provider=provider, now=now)
+    if problem is not None:
+        outbox.put_aside(session, provider, notice.id, problem=problem)
+
+
+def _kept(
+    notice: ProviderNotice, told: ProviderPayment | ProviderPayout, provider: str, now: datetime
+) -> InboxRow:
+    return InboxRow(
         provider=provider,
         id=notice.id,
         kind=notice.kind,
@@ -184,19 +199,30 @@ def take_notice(session: Session, notice: ProviderNotice, *, provider: str, now:
         provider_ref=told.ref,
         amount_minor=told.amount_minor,
         currency=told.currency,
+        status=told.status,
+        captured_minor=told.captured_minor if isinstance(told, ProviderPayment) else 0,
         sent_at=notice.at,
         received_at=now,
     )
-    if not outbox.receive(session, row):
-        return
-    payment = money.payment(session, told.reference)
+
+
+def _heard(session: Session, told: ProviderPayment, *, provider: str, now: datetime) -> str | None:
+    payment = lock(session, told.reference)
     if payment is None or payment.provider != provider:
-        row.problem = "unmatched"
-    else:
-        row.problem = mismatch(payment, told)
-        if row.problem is None:
-            learn(session, payment, told, now=now)
-    session.add(row)
+        return "unmatched"
+    problem = mismatch(payment, told)
+    if problem is None:
+        learn(session, payment, told, now=now)
+    return problem
+
+
+def lock(session: Session, payment_id: str) -> PaymentRow | None:
+    """A payment by our id of it: its rental locked, and then itself."""
+    seen = dues.payment_seen(session, payment_id)
+    if seen is None:
+        return None
+    rentals.rental(session, seen.rental_id)
+    return money.payment_row(session, payment_id)
 
 
 def keep_unreadable(session: Session, body: bytes, *, provider: str, now: datetime) -> None:
@@ -222,8 +248,10 @@ def mismatch(payment: PaymentRow, told: ProviderPayment) -> str | None:
     if told.reference != payment.id or payment.provider_ref not in {None, told.ref}:
         return "unmatched"
     taken = told.amount_minor if told.status is not PaymentStatus.PAID else told.captured_minor
-    wrong_amount = told.amount_minor != payment.amount_minor or (
-        payment.purpose is Purpose.BILL and taken != payment.amount_minor
+    wrong_amount = (
+        told.amount_minor != payment.amount_minor
+        or (payment.purpose is Purpose.BILL and taken != payment.amount_minor)
+        or not 0 < taken <= payment.amount_minor
     )
     if wrong_amount or told.currency != payment.currency:
         return Code.AMOUNT_MISMATCH
@@ -291,7 +319,7 @@ def declined(session: Session, payment: PaymentRow, *, now: datetime) -> None:
     rental = rentals.rental(session, payment.rental_id)
     if payment.purpose is Purpose.DEPOSIT:
         hold = money.hold(session, payment.id)
-        _move_hold(session, hold, DepositEvent.DECLINE, now=now)
+        deposits.move(session, rental, hold, DepositEvent.DECLINE, now=now)
     data = {"payment_id": payment.id, "rental_id": rental.id, "purpose": payment.purpose}
     hear(session, rental, kind="payment.failed", data=data, now=now)
 
@@ -304,7 +332,9 @@ def lost_track(session: Session, payment: PaymentRow, *, now: datetime) -> None:
     session.add(payment)
     session.flush()
     if payment.purpose is Purpose.DEPOSIT:
-        _move_hold(session, money.hold(session, payment.id), DepositEvent.LOSE_TRACK, now=now)
+        rental = rentals.rental(session, payment.rental_id)
+        hold = money.hold(session, payment.id)
+        deposits.move(session, rental, hold, DepositEvent.LOSE_TRACK, now=now)
 
 
 # -- what follows ---------------------------------------------------------------------------
@@ -334,6 +364,9 @@ def _follow_hold(
     hold.captured_minor = told.captured_minor
     session.add(hold)
     event = _HOLD_EVENTS[payment.state]
+    if event is DepositEvent.CAPTURE:
+        deposits.taken(session, rental, hold, now=now)
+        return
     if hold.state is DepositState.PENDING:
         if event is DepositEvent.STILL_OPEN:
             return
@@ -341,31 +374,9 @@ def _follow_hold(
             event = DepositEvent.DECLINE
     if (hold.state, event) == (DepositState.HELD, DepositEvent.DECLINE):
         event = DepositEvent.RELEASE  # it was a hold, whatever its provider calls the end of it
-    _move_hold(session, hold, event, now=now)
+    deposits.move(session, rental, hold, event, now=now)
     if event is DepositEvent.HOLD:
         _start(session, rental, payment, hold, now=now)
-
-
-def _move_hold(session: Session, row: DepositRow, event: DepositEvent, *, now: datetime) -> None:
-    if (row.state, event) == (DepositState.PENDING, DepositEvent.CAPTURE):
-        _move_hold(session, row, DepositEvent.LOSE_TRACK, now=now)  # its being held went unheard
-    rental = rentals.rental(session, row.rental_id)
-    hold = Hold(
-        id=row.payment_id,
-        renter=rental.renter_id,
-        currency=Currency.of(row.currency),
-        held_minor=Minor(row.amount_minor),
-        captured_minor=Minor(row.captured_minor),
-    )
-    for transfer in transfers_for(row.state, event, hold):
-        money.write(session, transfer, rental_id=rental.id, now=now)
-    row.state = move_deposit(row.state, event)
-    if event is DepositEvent.HOLD:
-        row.held_at = now
-    elif row.state in ENDED:
-        row.ended_at = now
-    session.add(row)
-    session.flush()
 
 
 def _start(
@@ -407,34 +418,33 @@ def command_start(session: Session, rental: RentalRow, *, now: datetime) -> bool
 def _follow_bill(
     session: Session, rental: RentalRow, payment: PaymentRow, *, now: datetime
 ) -> None:
+    """A payment that came pays what is owed; what is too much of it goes back."""
     if payment.state is not PaymentState.PAID:
         return
-    is_owed = rental.state is RentalState.PAYMENT_DUE
-    note = ledger.rental_paid if is_owed else ledger.payment_surplus
-    transfer = note(
-        payment_id=payment.id,
-        renter=rental.renter_id,
-        currency=Currency.of(payment.currency),
-        amount_minor=Minor(payment.amount_minor),
-    )
+    owed = owed_minor(session, rental) if rental.state is RentalState.PAYMENT_DUE else ZERO
+    parts = settle(held_minor=Minor(payment.amount_minor), fee_minor=owed)
+    surplus, currency = parts.freed_minor, Currency.of(payment.currency)
+    if parts.kept_minor > 0:
+        transfer = ledger.rental_paid(
+            payment_id=payment.id,
+            renter=rental.renter_id,
+            currency=currency,
+            amount_minor=parts.kept_minor,
+            surplus_minor=surplus,
+        )
+    else:
+        transfer = ledger.payment_surplus(
+            payment_id=payment.id,
+            renter=rental.renter_id,
+            currency=currency,
+            amount_minor=surplus,
+        )
     money.write(session, transfer, rental_id=rental.id, now=now)
-    if is_owed:
-        billing.complete(session, rental, evidence=payment.id, now=now)
-        return
-    payment.is_surplus = True
-    session.add(payment)
-    _ask(session, payment, Ask.REFUND, now=now)
-
-
-def refunded(session: Session, payment: PaymentRow, *, now: datetime) -> None:
-    """Note that a surplus went back to who paid it."""
-    rental = rentals.rental(session, payment.rental_id)
-    transfer = ledger.payment_refunded(
-        refund_id=payment.id,
-        renter=payment.renter_id,
-        currency=Currency.of(payment.currency),
-        amount_minor=Minor(payment.amount_minor),
-    )
-    if money.write(session, transfer, rental_id=rental.id, now=now):
-        data = {"payment_id": payment.id, "rental_id": rental.id, "purpose": payment.purpose}
-        hear(session, rental, kind="payment.refunded", data=data, now=now)
+    if surplus > 0:
+        payment.is_surplus = True
+        session.add(payment)
+        refunds.send_back(session, payment, amount_minor=surplus, why=RefundWhy.SURPLUS, now=now)
+    rental.paid_minor += parts.kept_minor
+    session.add(rental)
+    session.flush()
+    deposits.close_if_covered(session, rental, evidence=payment.id, now=now)

@@ -11,11 +11,14 @@ from datetime import datetime
 from typing import Final
 
 from backend.db.engine import Database
-from backend.limits import OutboxLimits
+from backend.limits import OutboxLimits, PayoutLimits
 from backend.settings import Settings
 from backend.sweeps import upkeep
+from backend.sweeps.lifecycle import look_after_banks
+from backend.sweeps.money import act_on_deadlines, secure_holds, spend_deposits
 from backend.sweeps.providers import Providers, ask_in_doubt, send_outbox
 from backend.sweeps.scores import work_out_scores
+from backend.sweeps.settlement import send_withdrawals, settle_due
 from backend.sweeps.upkeep import forget, start_waiting
 
 __all__ = [
@@ -23,9 +26,15 @@ __all__ = [
     "Providers",
     "Sweep",
     "Tools",
+    "act_on_deadlines",
     "ask_in_doubt",
     "forget",
+    "look_after_banks",
+    "secure_holds",
     "send_outbox",
+    "send_withdrawals",
+    "settle_due",
+    "spend_deposits",
     "start_waiting",
     "work_out_scores",
 ]
@@ -39,6 +48,7 @@ class Tools:
     providers: Providers
     settings: Settings
     outbox: OutboxLimits = field(default_factory=OutboxLimits)
+    payouts: PayoutLimits = field(default_factory=PayoutLimits)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +77,38 @@ ALL: Final = (
         name="work_out_scores",
         every_s=30,
         run=lambda with_, now: work_out_scores(with_.database, now=now),
+    ),
+    Sweep(
+        name="settle_due",
+        every_s=60,
+        run=lambda with_, now: settle_due(with_.database, now=now),
+    ),
+    Sweep(
+        name="send_withdrawals",
+        every_s=5,
+        run=lambda with_, now: send_withdrawals(
+            with_.database, with_.providers, limits=with_.payouts, now=now
+        ),
+    ),
+    Sweep(
+        name="look_after_banks",
+        every_s=60,
+        run=lambda with_, now: look_after_banks(with_.database, now=now),
+    ),
+    Sweep(
+        name="act_on_deadlines",
+        every_s=10,
+        run=lambda with_, now: act_on_deadlines(with_.database, now=now),
+    ),
+    Sweep(
+        name="secure_holds",
+        every_s=60,
+        run=lambda with_, now: secure_holds(with_.database, now=now),
+    ),
+    Sweep(
+        name="spend_deposits",
+        every_s=10,
+        run=lambda with_, now: spend_deposits(with_.database, now=now),
     ),
     Sweep(
         name="forget",

@@ -6,11 +6,13 @@ forward. Providers are called between transactions, never inside one.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
 
-from backend.db import money, outbox
+from backend.db import credits as notes
+from backend.db import deposits, money, outbox
 from backend.db.engine import Database
 from backend.db.tables.money import Ask, OutboxRow, PaymentRow, PaymentState, Purpose
 from backend.follow import POISON
@@ -22,7 +24,8 @@ from backend.payments.port import (
     ProviderDeclined,
     ProviderPayment,
 )
-from backend.services import payments
+from backend.services import payments, refunds
+from backend.services.deposits import is_still_wanted
 
 _log = structlog.get_logger(__name__)
 
@@ -43,14 +46,13 @@ def send_outbox(
 ) -> int:
     """Ask providers for what is due, once each; one that fails stops no other."""
     with database.writing() as session:
-        taken = outbox.claim(session, now=now, lease=limits.lease, limit=limits.batch)
-        work = [(row, money.payment_row(session, row.payment_id)) for row in taken]
-    for row, payment in work:
+        rows = outbox.claim(session, now=now, lease=limits.lease, limit=limits.batch)
+    for row in rows:
         try:
-            _send(database, providers, row, payment, public_url=public_url, limits=limits, now=now)
+            _send(database, providers, row, public_url=public_url, limits=limits, now=now)
         except POISON as error:
             _away(database, row, limits=limits, problem=_of(error), now=now)
-    return len(work)
+    return len(rows)
 
 
 def _of(error: Exception) -> str:
@@ -58,35 +60,72 @@ def _of(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"[:500]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wish:
+    """What is to be asked, and of whom."""
+
+    row: OutboxRow
+    payment: PaymentRow | None
+    """None: it fits none of ours, and its refund says which it is."""
+    provider: str
+    provider_ref: str | None
+    is_idle: bool
+    """It needs no asking any more."""
+
+
+def _wish(database: Database, row: OutboxRow) -> _Wish:
+    with database.reading() as session:
+        if row.payment_id is None:
+            assert row.refund_id is not None  # noqa: S101  # the database says so
+            refund = notes.read_refund(session, row.refund_id)
+            return _Wish(
+                row=row,
+                payment=None,
+                provider=refund.provider,
+                provider_ref=refund.provider_ref,
+                is_idle=False,
+            )
+        payment = deposits.payment_seen(session, row.payment_id)
+        assert payment is not None  # noqa: S101
+        is_first = row.attempts == 1
+        return _Wish(
+            row=row,
+            payment=payment,
+            provider=payment.provider,
+            provider_ref=payment.provider_ref,
+            is_idle=(row.ask is Ask.RELEASE and payments.is_over(payment))
+            or (row.ask is Ask.CAPTURE and is_first and not is_still_wanted(session, payment.id)),
+        )
+
+
 def _send(
     database: Database,
     providers: Providers,
     row: OutboxRow,
-    payment: PaymentRow,
     *,
     public_url: str,
     limits: OutboxLimits,
     now: datetime,
 ) -> None:
-    provider = providers[payment.provider]
-    if row.ask is Ask.RELEASE and payments.is_over(payment):
+    wish = _wish(database, row)
+    if wish.is_idle:
         with database.writing() as session:
             outbox.done(session, row.id, now=now)
         return
+    provider = providers[wish.provider]
     try:
-        told = _call(provider, row, payment, public_url=public_url)
+        told = _call(provider, wish, public_url=public_url)
     except ProviderAway as away:
         _away(database, row, limits=limits, problem=str(away), now=now)
     except ProviderDeclined as no:
-        _declined(database, provider, row, payment, no, limits=limits, now=now)
+        _declined(database, provider, wish, no, limits=limits, now=now)
     else:
-        _answered(database, row, told, now=now)
+        _answered(database, wish, told, now=now)
 
 
-def _call(
-    provider: Provider, row: OutboxRow, payment: PaymentRow, *, public_url: str
-) -> ProviderPayment:
-    if row.ask is Ask.CREATE:
+def _call(provider: Provider, wish: _Wish, *, public_url: str) -> ProviderPayment:
+    row, payment = wish.row, wish.payment
+    if row.ask is Ask.CREATE and payment is not None:
         is_hold = payment.purpose is Purpose.DEPOSIT
         return provider.create(
             key=row.key,
@@ -97,31 +136,38 @@ def _call(
             description="Lendwatt 押金 deposit" if is_hold else "Lendwatt 租金 rental",
             return_url=f"{public_url}/rentals/{payment.rental_id}",
         )
-    if payment.provider_ref is None:  # its making is still in doubt: first that, then this
+    if wish.provider_ref is None:  # its making is still in doubt: first that, then this
         message = "the payment's creation has no answer yet"
         raise ProviderAway(message)
     match row.ask:
-        case Ask.RELEASE:
-            return provider.release(payment.provider_ref, key=row.key)
         case Ask.CAPTURE:
-            return provider.capture(
-                payment.provider_ref, key=row.key, amount_minor=row.amount_minor
-            )
+            return provider.capture(wish.provider_ref, key=row.key, amount_minor=row.amount_minor)
         case Ask.REFUND:
-            return provider.refund(payment.provider_ref, key=row.key, amount_minor=row.amount_minor)
+            return provider.refund(wish.provider_ref, key=row.key, amount_minor=row.amount_minor)
+        case _:
+            return provider.release(wish.provider_ref, key=row.key)
 
 
-def _answered(database: Database, row: OutboxRow, told: ProviderPayment, *, now: datetime) -> None:
+def _answered(database: Database, wish: _Wish, told: ProviderPayment, *, now: datetime) -> None:
+    row = wish.row
     with database.writing() as session:
-        payment = money.payment_row(session, row.payment_id)
-        problem = payments.mismatch(payment, told)
+        payment = None if row.payment_id is None else payments.lock(session, row.payment_id)
+        problem = _mismatch(wish, payment, told)
         if problem is not None:
             outbox.give_up(session, row.id, problem=problem)
             return
-        payments.learn(session, payment, told, now=now)
-        if row.ask is Ask.REFUND:
-            payments.refunded(session, payment, now=now)
+        if payment is not None:
+            payments.learn(session, payment, told, now=now)
+        if row.refund_id is not None:
+            refunds.went(session, row.refund_id, now=now)
         outbox.done(session, row.id, now=now)
+
+
+def _mismatch(wish: _Wish, payment: PaymentRow | None, told: ProviderPayment) -> str | None:
+    """What of an answer does not fit. Of a payment that is not ours, only its id can."""
+    if payment is not None:
+        return payments.mismatch(payment, told)
+    return None if told.ref == wish.provider_ref else "unmatched"
 
 
 def _away(
@@ -132,8 +178,9 @@ def _away(
     wait = min(limits.longest_wait, limits.first_wait * 2 ** min(row.attempts - 1, 16))
     with database.writing() as session:
         if row.ask is Ask.CREATE:
-            payment = money.payment_row(session, row.payment_id)
-            payments.lost_track(session, payment, now=now)
+            payment = payments.lock(session, row.payment_id or "")
+            if payment is not None:
+                payments.lost_track(session, payment, now=now)
         if row.attempts >= limits.attempts:
             outbox.give_up(session, row.id, problem=problem)
         else:
@@ -143,34 +190,33 @@ def _away(
 def _declined(
     database: Database,
     provider: Provider,
-    row: OutboxRow,
-    payment: PaymentRow,
+    wish: _Wish,
     no: ProviderDeclined,
     *,
     limits: OutboxLimits,
     now: datetime,
 ) -> None:
     """A final no. To making a payment, it is the end of it; else the truth is asked for."""
-    if row.ask is Ask.CREATE:
-        with database.writing() as session:
-            payments.declined(session, money.payment_row(session, payment.id), now=now)
-            outbox.done(session, row.id, now=now)
-        return
-    try:
-        told = provider.fetch(payment.provider_ref or "")
-    except ProviderAway as away:
-        _away(database, row, limits=limits, problem=str(away), now=now)
-        return
-    except ProviderDeclined:
-        told = None
+    row = wish.row
+    told = None
+    if row.ask is not Ask.CREATE:
+        try:
+            told = provider.fetch(wish.provider_ref or "")
+        except ProviderAway as away:
+            _away(database, row, limits=limits, problem=str(away), now=now)
+            return
+        except ProviderDeclined as gone:
+            _log.warning("payment_gone", payment=row.payment_id, problem=str(gone))
     with database.writing() as session:
-        ours = money.payment_row(session, payment.id)
-        if told is not None and payments.mismatch(ours, told) is None:
+        ours = None if row.payment_id is None else payments.lock(session, row.payment_id)
+        if ours is not None and row.ask is Ask.CREATE:
+            payments.declined(session, ours, now=now)
+        elif ours is not None and told is not None and payments.mismatch(ours, told) is None:
             payments.learn(session, ours, told, now=now)
-        if row.ask is Ask.RELEASE and payments.is_over(ours):
+        if row.ask is not Ask.REFUND and ours is not None and payments.is_over(ours):
             outbox.done(session, row.id, now=now)
         else:
-            outbox.give_up(session, row.id, problem=str(no))
+            outbox.refused(session, row.id, problem=str(no), now=now)
 
 
 # -- what is in doubt -----------------------------------------------------------------------
@@ -211,7 +257,8 @@ def _ask_after(
         _log.warning("payment_in_doubt", payment=payment.id, problem=str(no))
         told = None
     with database.writing() as session:
-        ours = money.payment_row(session, payment.id)
+        ours = payments.lock(session, payment.id)
+        assert ours is not None  # noqa: S101  # payments are not deleted
         ours.checked_at = now
         session.add(ours)
         if told is not None and payments.mismatch(ours, told) is None:
