@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.benchmarks import charge_start
+from tests.benchmarks import charge_start, choosing
 from tests.benchmarks.servers import (
     BROKER_CORE,
     CONSUMER_CORE,
@@ -117,13 +117,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--messages", type=int, default=200_000)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", choices=["throughput", "charge-start"])
+    parser.add_argument("--only", choices=["throughput", "charge-start", "choosing"])
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        if asked.only != "charge-start":
+        if asked.only in {None, "throughput"}:
             throughput(asked.messages, asked.rounds, Path(folder))
-        if asked.only != "throughput":
+        if asked.only in {None, "charge-start"}:
             charge_start.report(Path(folder))
+        if asked.only in {None, "choosing"}:
+            choosing.report(Path(folder))
 
 
 if __name__ == "__main__":

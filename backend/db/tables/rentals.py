@@ -193,7 +193,7 @@ class RentalStepRow(SQLModel, table=True):
     """What it rests on: a domain event's id, a payment's, a command's, a reason."""
 
 
-_GOES_ON = text("state NOT IN ('done', 'cancelled')")
+_IS_DUE = text("due_at IS NOT NULL")
 
 
 class JobRow(SQLModel, table=True):
@@ -206,7 +206,7 @@ class JobRow(SQLModel, table=True):
         ),
         Index("ix_job_merchant", "merchant_id", "state"),
         Index("ix_job_staff", "staff_id", "state"),
-        Index("ix_job_due", "due_at", sqlite_where=_GOES_ON, postgresql_where=_GOES_ON),
+        Index("ix_job_due", "due_at", sqlite_where=_IS_DUE, postgresql_where=_IS_DUE),
         CheckConstraint(
             "state IN ('open', 'cancelled') OR staff_id IS NOT NULL", name="ck_job_has_staff"
         ),
@@ -230,8 +230,19 @@ class JobRow(SQLModel, table=True):
     """When dispatch must look at it again; None: nothing is due."""
     rounds: int = 0
     """How often it was offered."""
+    choice: str | None = Field(default=None, sa_type=Text)
+    """Why this bank and merchant were chosen, part by part, as JSON; None: the renter did."""
+    deliver_by: datetime | None = None
+    """What was promised; for who came in later, what can be asked of them."""
+    left_m: int | None = None
+    """The least distance to the renter that was left on the way."""
+    moved_at: datetime | None = None
+    """When they last came nearer."""
     late_at: datetime | None = None
     """Since when it is late or stalled."""
+    reminders: int = 0
+    reminded_at: datetime | None = None
+    """When its staff were last reminded."""
     ended_why: str = Field(default="", max_length=40)
     """Why it was cancelled: ``late``, ``stalled``, ``off_shift``, ``bank_lost`` ..."""
     has_bank: bool = False

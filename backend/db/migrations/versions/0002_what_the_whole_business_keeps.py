@@ -240,7 +240,11 @@ def _data_up() -> None:
         "AND posting.account = 'platform_revenue') WHERE amount_minor IS NOT NULL"
     )
     op.execute('UPDATE rental SET merchant_minor = amount_minor - platform_minor')
-    op.execute("UPDATE job SET due_at = created_at WHERE state = 'open'")
+    op.execute("UPDATE job SET due_at = created_at WHERE state NOT IN ('done', 'cancelled')")
+    op.execute(  # whoever was hired is on shift until they say that they are not
+        'INSERT INTO shift (id, merchant_id, person_id, started_at) '
+        'SELECT id, merchant_id, person_id, joined_at FROM staff WHERE left_at IS NULL'
+    )
     op.execute("UPDATE rental SET paid_minor = amount_minor WHERE state = 'completed'")
     op.execute("UPDATE deposit SET billed_minor = captured_minor WHERE state = 'captured'")
     _list_refunds()
@@ -450,7 +454,78 @@ def _tables_up() -> None:
         batch_op.add_column(sa.Column('rounds', sa.Integer(), nullable=False, server_default='0'))
         batch_op.add_column(sa.Column('late_at', sa.DateTime(timezone=True), nullable=True))
         batch_op.add_column(sa.Column('ended_why', sa.String(length=40), nullable=False, server_default=''))
-        batch_op.create_index('ix_job_due', ['due_at'], unique=False, sqlite_where=sa.text("state NOT IN ('done', 'cancelled')"), postgresql_where=sa.text("state NOT IN ('done', 'cancelled')"))
+        batch_op.add_column(sa.Column('choice', sa.Text(), nullable=True))
+        batch_op.add_column(sa.Column('deliver_by', sa.DateTime(timezone=True), nullable=True))
+        batch_op.add_column(sa.Column('left_m', sa.Integer(), nullable=True))
+        batch_op.add_column(sa.Column('moved_at', sa.DateTime(timezone=True), nullable=True))
+        batch_op.add_column(sa.Column('reminders', sa.Integer(), nullable=False, server_default='0'))
+        batch_op.add_column(sa.Column('reminded_at', sa.DateTime(timezone=True), nullable=True))
+        batch_op.create_index('ix_job_due', ['due_at'], unique=False, sqlite_where=sa.text('due_at IS NOT NULL'), postgresql_where=sa.text('due_at IS NOT NULL'))
+
+    op.create_table('offer',
+    sa.Column('id', sa.String(length=26), nullable=False),
+    sa.Column('job_id', sa.String(length=26), nullable=False),
+    sa.Column('rental_id', sa.String(length=26), nullable=False),
+    sa.Column('person_id', sa.String(length=26), nullable=False),
+    sa.Column('state', sa.Enum('open', 'accepted', 'declined', 'lapsed', 'taken', 'withdrawn', name='offerstate', native_enum=False, create_constraint=True, length=32), nullable=False),
+    sa.Column('offered_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('expires_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('answered_at', sa.DateTime(timezone=True), nullable=True),
+    sa.CheckConstraint('expires_at > offered_at', name='ck_offer_deadline'),
+    sa.CheckConstraint("(state = 'open') = (answered_at IS NULL)", name='ck_offer_answered'),
+    sa.ForeignKeyConstraint(['job_id'], ['job.id'], name=op.f('fk_offer_job_id')),
+    sa.ForeignKeyConstraint(['person_id'], ['person.id'], name=op.f('fk_offer_person_id')),
+    sa.ForeignKeyConstraint(['rental_id'], ['rental.id'], name=op.f('fk_offer_rental_id')),
+    sa.PrimaryKeyConstraint('id')
+    )
+    with op.batch_alter_table('offer', schema=None) as batch_op:
+        batch_op.create_index('ix_offer_person', ['person_id', 'state'], unique=False)
+        batch_op.create_index('ix_offer_rental', ['rental_id'], unique=False)
+        batch_op.create_index('uq_offer_once', ['job_id', 'person_id'], unique=True, sqlite_where=sa.text("state <> 'withdrawn'"), postgresql_where=sa.text("state <> 'withdrawn'"))
+        batch_op.create_index('uq_offer_one_winner', ['job_id'], unique=True, sqlite_where=sa.text("state = 'accepted'"), postgresql_where=sa.text("state = 'accepted'"))
+
+    op.create_table('shift',
+    sa.Column('id', sa.String(length=26), nullable=False),
+    sa.Column('merchant_id', sa.String(length=26), nullable=False),
+    sa.Column('person_id', sa.String(length=26), nullable=False),
+    sa.Column('started_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('ended_at', sa.DateTime(timezone=True), nullable=True),
+    sa.CheckConstraint('ended_at >= started_at', name='ck_shift_span'),
+    sa.ForeignKeyConstraint(['merchant_id'], ['merchant.id'], name=op.f('fk_shift_merchant_id')),
+    sa.ForeignKeyConstraint(['person_id'], ['person.id'], name=op.f('fk_shift_person_id')),
+    sa.PrimaryKeyConstraint('id')
+    )
+    with op.batch_alter_table('shift', schema=None) as batch_op:
+        batch_op.create_index('ix_shift_person', ['person_id'], unique=False, sqlite_where=sa.text('ended_at IS NULL'), postgresql_where=sa.text('ended_at IS NULL'))
+        batch_op.create_index('uq_shift_open', ['merchant_id', 'person_id'], unique=True, sqlite_where=sa.text('ended_at IS NULL'), postgresql_where=sa.text('ended_at IS NULL'))
+
+    op.create_table('staff_position',
+    sa.Column('person_id', sa.String(length=26), nullable=False),
+    sa.Column('lat', sa.Float(), nullable=False),
+    sa.Column('lng', sa.Float(), nullable=False),
+    sa.Column('told_at', sa.DateTime(timezone=True), nullable=False),
+    sa.CheckConstraint('lat BETWEEN -90 AND 90 AND lng BETWEEN -180 AND 180', name='ck_staff_position'),
+    sa.ForeignKeyConstraint(['person_id'], ['person.id'], name=op.f('fk_staff_position_person_id')),
+    sa.PrimaryKeyConstraint('person_id')
+    )
+    with op.batch_alter_table('staff_position', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_staff_position_told_at'), ['told_at'], unique=False)
+
+    op.create_table('position_sample',
+    sa.Column('id', sa.String(length=26), nullable=False),
+    sa.Column('job_id', sa.String(length=26), nullable=False),
+    sa.Column('person_id', sa.String(length=26), nullable=False),
+    sa.Column('lat', sa.Float(), nullable=False),
+    sa.Column('lng', sa.Float(), nullable=False),
+    sa.Column('told_at', sa.DateTime(timezone=True), nullable=False),
+    sa.CheckConstraint('lat BETWEEN -90 AND 90 AND lng BETWEEN -180 AND 180', name='ck_position_sample'),
+    sa.ForeignKeyConstraint(['job_id'], ['job.id'], name=op.f('fk_position_sample_job_id')),
+    sa.ForeignKeyConstraint(['person_id'], ['person.id'], name=op.f('fk_position_sample_person_id')),
+    sa.PrimaryKeyConstraint('id')
+    )
+    with op.batch_alter_table('position_sample', schema=None) as batch_op:
+        batch_op.create_index('ix_position_sample_job', ['job_id', 'told_at'], unique=False)
+        batch_op.create_index(batch_op.f('ix_position_sample_told_at'), ['told_at'], unique=False)
 
     with op.batch_alter_table('merchant', schema=None) as batch_op:
         batch_op.add_column(sa.Column('cell', sa.String(length=16), nullable=False, server_default=''))
@@ -680,8 +755,13 @@ def _tables_down() -> None:
         batch_op.drop_column('hours')
         batch_op.drop_column('cell')
 
+    for table in ('position_sample', 'staff_position', 'shift', 'offer'):
+        op.drop_table(table)
+
     with op.batch_alter_table('job', schema=None) as batch_op:
-        batch_op.drop_index('ix_job_due', sqlite_where=sa.text("state NOT IN ('done', 'cancelled')"), postgresql_where=sa.text("state NOT IN ('done', 'cancelled')"))
+        batch_op.drop_index('ix_job_due', sqlite_where=sa.text('due_at IS NOT NULL'), postgresql_where=sa.text('due_at IS NOT NULL'))
+        for column in ('reminded_at', 'reminders', 'moved_at', 'left_m', 'deliver_by', 'choice'):
+            batch_op.drop_column(column)
         batch_op.drop_column('ended_why')
         batch_op.drop_column('late_at')
         batch_op.drop_column('rounds')
