@@ -67,6 +67,8 @@ class ReconcileLimits:
     """Payments read at once; each is asked after outside any transaction."""
     look_back: timedelta = timedelta(days=30)
     """Payments that ended before are not asked after every day."""
+    lease: timedelta = timedelta(hours=2)
+    """After it, whoever began a day's look and is not heard of has lost it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -402,6 +402,24 @@ WORDS: Final[Mapping[Code | EdgeCode, Mapping[Lang, Words]]] = MappingProxyType(
             "A rental has this power bank",
             "{bank} is in a rental. Do it when that is over.",
         ),
+        Code.BANK_NOT_AT_HOME: _both(
+            "充電寶不在店內",
+            "{bank} 現在在{holder}處。請在它回到店內後再操作。",
+            "This power bank is not at home",
+            "{bank} is with {holder} now. Do it when it is back.",
+        ),
+        Code.BANK_RECALLED: _both(
+            "充電寶已被召回",
+            "{bank} 已被平台召回，不能出租。請按召回說明處理。",
+            "This power bank was recalled",
+            "{bank} was recalled by the platform and cannot go out. Do as the recall says.",
+        ),
+        Code.BANK_TO_INSPECT: _both(
+            "充電寶需要先檢查",
+            "請先檢查 {bank}，確認完好後標記為「已檢查」。",
+            "This power bank is to be inspected first",
+            "Look {bank} over, and mark it as inspected if it is sound.",
+        ),
         Code.BAD_HOURS: _both(
             "營業時間有誤",
             '{where} {problem}。格式示例：{{"mon": [["09:00", "22:00"]]}}。',

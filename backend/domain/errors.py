@@ -76,6 +76,9 @@ class Code(StrEnum):
     STAFF_ALREADY_HIRED = "staff_already_hired"
     STAFF_HAS_BANK = "staff_has_bank"  # bank
     BANK_WITH_RENTAL = "bank_with_rental"  # bank
+    BANK_NOT_AT_HOME = "bank_not_at_home"  # bank, holder
+    BANK_RECALLED = "bank_recalled"  # bank
+    BANK_TO_INSPECT = "bank_to_inspect"  # bank
     BAD_HOURS = "bad_hours"  # problem, where: a weekday, or hours
     PLACE_INCOMPLETE = "place_incomplete"
     WEBHOOK_REFUSED = "webhook_refused"  # why

@@ -11,13 +11,14 @@ from datetime import datetime
 from typing import Final
 
 from backend.db.engine import Database
-from backend.limits import OutboxLimits, PayoutLimits
+from backend.limits import OutboxLimits, PayoutLimits, ReconcileLimits
 from backend.settings import Settings
 from backend.sweeps import upkeep
 from backend.sweeps.lifecycle import look_after_banks
 from backend.sweeps.money import act_on_deadlines, secure_holds, spend_deposits
 from backend.sweeps.providers import Providers, ask_in_doubt, send_outbox
 from backend.sweeps.scores import work_out_scores
+from backend.sweeps.reconcile import reconcile
 from backend.sweeps.settlement import send_withdrawals, settle_due
 from backend.sweeps.upkeep import forget, start_waiting
 
@@ -30,6 +31,7 @@ __all__ = [
     "ask_in_doubt",
     "forget",
     "look_after_banks",
+    "reconcile",
     "secure_holds",
     "send_outbox",
     "send_withdrawals",
@@ -49,6 +51,7 @@ class Tools:
     settings: Settings
     outbox: OutboxLimits = field(default_factory=OutboxLimits)
     payouts: PayoutLimits = field(default_factory=PayoutLimits)
+    reconcile: ReconcileLimits = field(default_factory=ReconcileLimits)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +112,13 @@ ALL: Final = (
         name="spend_deposits",
         every_s=10,
         run=lambda with_, now: spend_deposits(with_.database, now=now),
+    ),
+    Sweep(
+        name="reconcile",
+        every_s=600,
+        run=lambda with_, now: reconcile(
+            with_.database, with_.providers, limits=with_.reconcile, now=now
+        ),
     ),
     Sweep(
         name="forget",

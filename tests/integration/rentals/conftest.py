@@ -1,4 +1,4 @@
-"""A whole market on a database of either kind: people on HTTP, a provider of our own port, banks as rows.
+"""A whole market on either database: people on HTTP, a provider of our own port, banks as rows.
 
 The gateway's side of the seam is written by hand: shadows and domain events, through
 ``gateway.events``. Nothing runs by itself: a test says when facts are followed and when the
@@ -8,6 +8,7 @@ outbox is sent.
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,12 +20,12 @@ from httpx2 import Response
 from sqlmodel import col, func, select
 
 from backend import main, sweeps
-from backend.api import merchant, operator, renter, staff, webhooks
 from backend.db import market, money, notifications
 from backend.db.engine import Database, make_engine
 from backend.db.seam import to_ms
-from backend.db.tables.money import PostingRow
+from backend.db.tables.money import PaymentRow, PostingRow
 from backend.domain import ledger
+from backend.domain.errors import Refusal
 from backend.follow import Follower
 from backend.ids import new_id
 from backend.limits import FollowLimits, OutboxLimits
@@ -33,11 +34,16 @@ from backend.payments.port import (
     Capture,
     NoticeFault,
     PaymentStatus,
+    PayoutStatus,
+    Provider,
     ProviderAway,
     ProviderDeclined,
     ProviderNotice,
     ProviderPayment,
+    ProviderPayout,
 )
+from backend.principal import Principal, Scope
+from backend.services import by_hand, returns
 from backend.settings import Settings
 from gateway import events
 from gateway.tables import BankShadow, CommandRow, DomainEvent
@@ -63,15 +69,6 @@ TERMS: dict[str, Any] = {
     "billing_start": "unlocked",
     "rounding": "ceil",
 }
-ROUTERS = (
-    *main.ROUTERS,
-    merchant.router,
-    merchant.secrets,
-    operator.router,
-    renter.router,
-    staff.router,
-    webhooks.router,
-)
 
 
 @dataclass
@@ -103,6 +100,7 @@ class FakeProvider:
 
     payments: dict[str, ProviderPayment] = field(default_factory=dict)
     keys: dict[str, str] = field(default_factory=dict)
+    payouts: dict[str, ProviderPayout] = field(default_factory=dict)
     captures: dict[str, Capture] = field(default_factory=dict)
     calls: list[tuple[str, str]] = field(default_factory=list)
     is_away: bool = False
@@ -152,7 +150,14 @@ class FakeProvider:
         return found[0] if found else None
 
     def capture(self, ref: str, *, key: str, amount_minor: int) -> ProviderPayment:
-        raise NotImplementedError
+        self._called("capture", key)
+        if key not in self.keys:
+            hold = self.payments[ref]
+            if hold.status is not PaymentStatus.AUTHORIZED or amount_minor > hold.amount_minor:
+                raise declined()
+            self.keys[key] = ref
+            self.change(ref, status=PaymentStatus.PAID, captured_minor=amount_minor)
+        return self._answer(self.payments[ref])
 
     def release(self, ref: str, *, key: str) -> ProviderPayment:
         self._called("release", key)
@@ -167,9 +172,50 @@ class FakeProvider:
     def refund(self, ref: str, *, key: str, amount_minor: int) -> ProviderPayment:
         self._called("refund", key)
         if key not in self.keys:
+            paid = self.payments[ref]
+            if paid.refunded_minor + amount_minor > paid.captured_minor:
+                raise declined()
             self.keys[key] = ref
-            self.change(ref, refunded_minor=amount_minor)
+            self.change(ref, refunded_minor=paid.refunded_minor + amount_minor)
         return self._answer(self.payments[ref])
+
+    def pay_out(
+        self,
+        *,
+        key: str,
+        reference: str,
+        amount_minor: int,
+        currency: str,
+        account: str,
+        description: str,
+    ) -> ProviderPayout:
+        self._called("pay_out", key)
+        assert description
+        if self.declines:
+            raise declined()
+        if key not in self.payouts:
+            self.payouts[key] = ProviderPayout(
+                ref=f"fake-out-{len(self.payouts) + 1}",
+                status=PayoutStatus.PENDING,
+                amount_minor=amount_minor,
+                currency=currency,
+                reference=reference,
+                account=account,
+            )
+        if self.loses_answers:
+            raise away()
+        return self.payouts[key]
+
+    def find_payout(self, reference: str) -> ProviderPayout | None:
+        self._called("find_payout", reference)
+        found = [each for each in self.payouts.values() if each.reference == reference]
+        return found[0] if found else None
+
+    def change_payout(self, reference: str, **changes: Any) -> ProviderPayout:
+        """What the provider says of a payout from now on."""
+        [key] = [key for key, each in self.payouts.items() if each.reference == reference]
+        self.payouts[key] = replace(self.payouts[key], **changes)
+        return self.payouts[key]
 
     def read_notice(
         self, *, headers: Mapping[str, str], body: bytes, now: datetime
@@ -289,6 +335,7 @@ class World:
     provider: FakeProvider
     follower: Follower
     phones: Phones
+    providers: Mapping[str, Provider]
     limits: OutboxLimits = field(default_factory=OutboxLimits)
     notices_sent: int = 0
     up_ms: int = 1000
@@ -430,7 +477,7 @@ class World:
     def send(self) -> int:
         return sweeps.send_outbox(
             self.database,
-            {"fake": self.provider},
+            self.providers,
             public_url="http://lendwatt.test",
             limits=self.limits,
             now=self.clock.now(),
@@ -438,7 +485,7 @@ class World:
 
     def ask_in_doubt(self) -> int:
         return sweeps.ask_in_doubt(
-            self.database, {"fake": self.provider}, limits=self.limits, now=self.clock.now()
+            self.database, self.providers, limits=self.limits, now=self.clock.now()
         )
 
     def notice(self, payment: ProviderPayment, *, id_: str = "", signature: str = "") -> Response:
@@ -456,6 +503,39 @@ class World:
             content=body,
             headers={"signature": signature or _sign(body), "content-type": "application/json"},
         )
+
+    def look_after_banks(self) -> int:
+        return sweeps.look_after_banks(self.database, now=self.clock.now())
+
+    def command_is(self, status: str) -> None:
+        """The gateway has come so far with the newest command."""
+        with self.database.writing() as session:
+            newest = select(CommandRow).order_by(col(CommandRow.created_at_ms).desc()).limit(1)
+            row = session.exec(newest).one()
+            row.status, row.attempts = status, 1
+            session.add(row)
+
+    def holder(self, bank: str) -> str:
+        """Who has it."""
+        with self.database.reading() as session:
+            return str(market.bank(session, bank).holder)
+
+    def by_hand(self, verb: str, rental_id: str, **how: Any) -> str | None:
+        """An operator puts a rental right; the code, if that is refused."""
+        who = Principal(
+            person_id=self.id_of("operator"),
+            sign_in_id="",
+            scopes=frozenset({Scope.OPERATOR}),
+            expires_at=self.clock.now(),
+        )
+        act = returns.deny_for_good if verb == "deny_for_good" else getattr(by_hand, verb)
+        now = self.clock.now()
+        try:
+            with self.database.writing() as session:
+                act(session, who=who, rental_id=rental_id, reason="looked into", now=now, **how)
+        except Refusal as refusal:
+            return refusal.code
+        return None
 
     # -- a rental, step by step
 
@@ -524,9 +604,8 @@ class World:
 
     def ref(self, payment_id: str) -> str:
         with self.database.reading() as session:
-            row = money.payment_row(session, payment_id)
-            assert row.provider_ref is not None
-            return row.provider_ref
+            found = select(PaymentRow.provider_ref).where(PaymentRow.id == payment_id)
+            return str(session.exec(found).one())
 
     def rental(self, rental_id: str, who: str = "renter") -> dict[str, Any]:
         return dict(self.people[who].sees(f"/rentals/{rental_id}"))
@@ -552,8 +631,22 @@ class World:
 
 @pytest.fixture
 def world(tmp_path: Path, database_url: str) -> Iterator[World]:
+    with at_work(tmp_path, database_url) as world:
+        yield world
+
+
+@contextmanager
+def at_work(
+    folder: Path,
+    database_url: str,
+    *,
+    kind: type[World] = World,
+    clock: HandClock | None = None,
+    providers: Mapping[str, Provider] | None = None,
+) -> Iterator[World]:
+    """The app at work: by itself with the provider in memory, else with these."""
     settings = Settings(
-        data_dir=tmp_path,
+        data_dir=folder,
         database_url=database_url,
         demo=True,
         operator_phones=frozenset({OPERATOR}),
@@ -561,27 +654,34 @@ def world(tmp_path: Path, database_url: str) -> Iterator[World]:
         signins_per_minute_max=100_000,
         writes_per_minute_max=100_000,
         reads_per_minute_max=100_000,
-        access_token_s=86_400,
+        access_token_s=90 * 86_400,
     )
     engine = make_engine(settings.url_of_database())
-    database, clock, provider, phones = Database(engine), HandClock(), FakeProvider(), Phones()
+    database, clock, provider, phones = (
+        Database(engine),
+        clock or HandClock(),
+        FakeProvider(),
+        Phones(),
+    )
+    providers = providers or {"fake": provider}
     parts = main.make_parts(
         settings,
         database=database,
         clock=clock,
         code_sender=phones,
         standing_of=market.standing,
-        providers={"fake": provider},
+        providers=providers,
     )
-    app = main.create_app(parts, routers=ROUTERS)
+    app = main.create_app(parts)
     with TestClient(app) as client:
-        app.state.world = World(
+        app.state.world = kind(
             client=client,
             database=database,
             clock=clock,
             provider=provider,
             follower=Follower(database, clock, FollowLimits()),
             phones=phones,
+            providers=providers,
         )
         yield app.state.world
     engine.dispose()
