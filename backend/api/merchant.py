@@ -1,43 +1,37 @@
-"""What a merchant does: register, report banks, set prices, hire, watch the rentals."""
+"""What a merchant does: register, say when and where it is open, hire, watch the rentals."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
 from pydantic import Field
 
-from backend.api.deps import AppParts, CurrentPrincipal, DbSession, Now
+from backend.api.deps import CurrentPrincipal, DbSession, Now
 from backend.api.idempotency import IdempotentRoute
 from backend.api.schemas import In, Latitude, Longitude, Out, Phone
 from backend.api.shapes import (
     Address,
-    BankOut,
     Before,
     Limit,
     MerchantOut,
     Reader,
-    ReasonOut,
     RentalOut,
     RentalsOut,
-    TermsOut,
-    reasons,
 )
-from backend.db.tables.market import BankRow, StaffRow, TariffRow
-from backend.domain.custody import Holder
+from backend.domain import hours, scoring
+from backend.domain.errors import Code, Refusal
 from backend.domain.lang import Lang
-from backend.domain.money import Currency, Minor
 from backend.domain.rental import MerchantList, RentalState, states_in
-from backend.domain.tariff import BillingStart, Rounding, Terms, from_json
-from backend.services import market, rentals
-from backend.services.availability import Looked
+from backend.domain.scoring import PartKind, Score
+from backend.services import market, rentals, scores, staffing
+from backend.services.market import Changes
+from backend.services.places import Place
+from backend.services.staffing import Worker
 
 router = APIRouter(prefix="/merchants", tags=["merchant"], route_class=IdempotentRoute)
-secrets = APIRouter(prefix="/merchants", tags=["merchant"])
-"""Routes that show a secret once. What they answer is kept nowhere, so a repeat is no replay:
-it is refused, or makes yet another secret."""
 
 Name = Annotated[str, Field(min_length=1, max_length=80, examples=["阿明的充電寶"])]
-Reason = Annotated[str, Field(min_length=1, max_length=200, examples=["counted in the shop"])]
+Radius = Annotated[int, Field(ge=100, le=50_000, examples=[3000])]
 
 
 class MerchantIn(In):
@@ -49,7 +43,51 @@ class MerchantIn(In):
     lat: Latitude
     lng: Longitude
     address: Address
-    service_radius_m: int = Field(ge=100, le=50_000, examples=[3000])
+    service_radius_m: Radius
+
+
+class ChangeIn(In):
+    """What to change; what is left out stays as it is."""
+
+    name: Name | None = None
+    lat: Latitude | None = None
+    lng: Longitude | None = None
+    address: Address | None = Field(
+        default=None, description="A new place needs its address, lat and lng together."
+    )
+    service_radius_m: Radius | None = None
+    hours: dict[str, list[list[str]]] | Literal["always"] | None = Field(
+        default=None,
+        description="Spans by weekday, `mon` to `sun`, on the merchant's own clock; one that "
+        "ends no later than it begins passes midnight. Days that are left out are days off.",
+        examples=[{"mon": [["09:00", "22:00"]], "fri": [["18:00", "02:00"]]}],
+    )
+    is_open: bool | None = Field(
+        default=None, description="The switch for now: false takes no rentals, whatever the hours."
+    )
+
+    def changes(self) -> Changes:
+        """The same for the service.
+
+        Raises:
+            Refusal: BAD_HOURS, PLACE_INCOMPLETE.
+        """
+        week = self.hours
+        return Changes(
+            name=self.name,
+            place=self._place(),
+            service_radius_m=self.service_radius_m,
+            hours=hours.of_week(week) if isinstance(week, dict) else None,
+            is_always_open=week == "always",
+            is_open=self.is_open,
+        )
+
+    def _place(self) -> Place | None:
+        if self.lat is None and self.lng is None and self.address is None:
+            return None
+        if self.lat is None or self.lng is None or self.address is None:
+            raise Refusal(Code.PLACE_INCOMPLETE)
+        return Place(lat=self.lat, lng=self.lng, address=self.address)
 
 
 class MerchantsOut(Out):
@@ -58,115 +96,50 @@ class MerchantsOut(Out):
     items: list[MerchantOut]
 
 
-class BankIn(In):
-    """A bank to report."""
+class PartOut(Out):
+    """One part of a score."""
 
-    bank_id: str = Field(pattern=r"^[A-Z0-9-]{4,32}$", examples=["LW-000123"])
-    model: str = Field(pattern=r"^[A-Za-z0-9._+-]{1,32}$", examples=["LW-10K-A"])
-
-
-class MqttOut(Out):
-    """Where the bank connects."""
-
-    host: str
-    port: int
+    kind: PartKind
+    weight_pct: int = Field(description="How much of the score it makes.", examples=[70])
+    counted_bp: int = Field(description="How well it stands, basis points.", examples=[8667])
+    points: int = Field(description="What it adds to the score.", examples=[61])
+    why: str = Field(examples=["18 of 20 deliveries of the last 30 days were on time (90 %); …"])
 
 
-class RegisteredOut(Out):
-    """A bank with what it needs to connect. The secret is shown this once."""
+class ScoreOut(Out):
+    """How good I am to rent from, and why: what dispatch ranks merchants by."""
 
-    bank: BankOut
-    secret: str = Field(description="The MQTT password; the user name and client id are the id.")
-    mqtt: MqttOut
-    qr_token: str
-    qr_url: str = Field(examples=["https://lendwatt.example/b/5rJ2mXg0S4mB0o5nE1c7Q9yY"])
+    score: int = Field(description="0 to 100.", examples=[85])
+    on_time_bp: int | None = Field(
+        description="配送及時率, basis points; null: no delivery counts yet.", examples=[9000]
+    )
+    deliveries: int = Field(description="Those that count.", examples=[20])
+    on_time: int = Field(examples=[18])
+    average_charge_pct: int | None = Field(
+        description="Of the banks at home; null: none is heard of.", examples=[80]
+    )
+    parts: list[PartOut]
 
     @classmethod
-    def of(cls, made: market.Registered, parts: AppParts, now: datetime) -> "RegisteredOut":
-        """Show what was made."""
-        host, port = parts.mqtt
+    def of(cls, score: Score, lang: Lang) -> "ScoreOut":
+        """Show a score, with its parts in words."""
         return cls(
-            bank=BankOut.of(made.bank, None, now=now),
-            secret=made.secret,
-            mqtt=MqttOut(host=host, port=port),
-            qr_token=made.bank.qr_token,
-            qr_url=_label_url(parts, made.bank),
+            score=score.score,
+            on_time_bp=score.on_time_bp,
+            deliveries=score.record.deliveries,
+            on_time=score.record.on_time,
+            average_charge_pct=score.average_charge_pct,
+            parts=[
+                PartOut(
+                    kind=part.kind,
+                    weight_pct=part.weight_pct,
+                    counted_bp=part.counted_bp,
+                    points=part.points,
+                    why=scoring.why(score, part, lang),
+                )
+                for part in score.parts
+            ],
         )
-
-
-class StockBankOut(BankOut):
-    """A bank, as its merchant sees it."""
-
-    holder: Holder
-    held_since: datetime
-    qr_url: str
-    rentable: bool
-    why_not: list[ReasonOut]
-
-
-class TotalsOut(Out):
-    """How many."""
-
-    all: int
-    rentable: int
-    rented: int = Field(description="With renters.")
-
-
-class StockOut(Out):
-    """A merchant's banks."""
-
-    totals: TotalsOut
-    items: list[StockBankOut]
-
-
-class TermsIn(In):
-    """Terms of a new tariff version, in minor units of the merchant's currency."""
-
-    free_s: int = Field(examples=[300])
-    block_s: int = Field(examples=[900])
-    block_price_minor: int = Field(examples=[100])
-    cap_24h_minor: int = Field(examples=[3000])
-    cap_total_minor: int = Field(examples=[9900])
-    delivery_fee_minor: int = Field(examples=[500])
-    deposit_minor: int = Field(examples=[9900])
-    billing_start: BillingStart = Field(strict=False)
-    rounding: Rounding = Field(strict=False)
-
-    def terms(self, currency: str) -> Terms:
-        """The same for the domain, which lints it."""
-        return Terms(
-            currency=Currency.of(currency),
-            free_s=self.free_s,
-            block_s=self.block_s,
-            block_price_minor=Minor(self.block_price_minor),
-            cap_24h_minor=Minor(self.cap_24h_minor),
-            cap_total_minor=Minor(self.cap_total_minor),
-            delivery_fee_minor=Minor(self.delivery_fee_minor),
-            deposit_minor=Minor(self.deposit_minor),
-            billing_start=self.billing_start,
-            rounding=self.rounding,
-        )
-
-
-class TariffOut(Out):
-    """A tariff version; the highest is in force."""
-
-    id: str
-    version: int
-    terms: TermsOut
-    created_at: datetime
-
-    @classmethod
-    def of(cls, row: TariffRow, lang: Lang) -> "TariffOut":
-        """Show a version."""
-        terms = TermsOut.of(from_json(row.terms), lang)
-        return cls(id=row.id, version=row.version, terms=terms, created_at=row.created_at)
-
-
-class TariffsOut(Out):
-    """All versions, newest first."""
-
-    items: list[TariffOut]
 
 
 class StaffIn(In):
@@ -179,15 +152,25 @@ class StaffIn(In):
 class StaffOut(Out):
     """A member of staff."""
 
-    id: str
-    person_id: str
-    name: str
+    id: str = Field(examples=["01JD9ZV3C8R000000000000000"])
+    person_id: str = Field(examples=["01JD9ZV3C8R000000000000001"])
+    name: str = Field(examples=["小王"])
     joined_at: datetime
+    left_at: datetime | None = Field(description="Null: they work here.")
+    on_shift_since: datetime | None = Field(description="Null: they are off.")
 
     @classmethod
-    def of(cls, row: StaffRow) -> "StaffOut":
+    def of(cls, worker: Worker) -> "StaffOut":
         """Show a member of staff."""
-        return cls.model_validate(row)
+        row = worker.staff
+        return cls(
+            id=row.id,
+            person_id=row.person_id,
+            name=row.name,
+            joined_at=row.joined_at,
+            left_at=row.left_at,
+            on_shift_since=worker.on_shift_since,
+        )
 
 
 class StaffListOut(Out):
@@ -196,10 +179,7 @@ class StaffListOut(Out):
     items: list[StaffOut]
 
 
-class ReceiveIn(In):
-    """Taking a bank back without a scan."""
-
-    reason: Reason
+# -- the merchant itself -----------------------------------------------------------------
 
 
 @router.post("", status_code=201)
@@ -214,117 +194,30 @@ def mine(session: DbSession, who: CurrentPrincipal) -> MerchantsOut:
     return MerchantsOut(items=[MerchantOut.of(row) for row in market.mine(session, who=who)])
 
 
-@secrets.post("/{merchant_id}/banks", status_code=201)
-def register_bank(
-    *,
-    merchant_id: str,
-    body: BankIn,
-    parts: AppParts,
-    session: DbSession,
-    who: CurrentPrincipal,
-    now: Now,
-) -> RegisteredOut:
-    """Report a bank. A repeat is refused; a secret that was lost is replaced, not shown again."""
-    made = market.register_bank(
-        session, who=who, merchant_id=merchant_id, bank_id=body.bank_id, model=body.model, now=now
-    )
-    return RegisteredOut.of(made, parts, now)
+@router.get("/{merchant_id}")
+def one(merchant_id: str, session: DbSession, who: CurrentPrincipal) -> MerchantOut:
+    """Show one of my merchants."""
+    return MerchantOut.of(market.own(session, who, merchant_id))
 
 
-@secrets.post("/{merchant_id}/banks/{bank_id}/secret")
-def rotate_secret(
-    *,
-    merchant_id: str,
-    bank_id: str,
-    parts: AppParts,
-    session: DbSession,
-    who: CurrentPrincipal,
-    now: Now,
-) -> RegisteredOut:
-    """Replace a bank's secret; the old one ends at once."""
-    made = market.rotate_secret(session, who=who, merchant_id=merchant_id, bank_id=bank_id, now=now)
-    return RegisteredOut.of(made, parts, now)
+@router.post("/{merchant_id}")
+def change(
+    merchant_id: str, body: ChangeIn, session: DbSession, who: CurrentPrincipal
+) -> MerchantOut:
+    """Change what I said of my merchant; rentals that were asked for go on as they are."""
+    row = market.change(session, who=who, merchant_id=merchant_id, changes=body.changes())
+    return MerchantOut.of(row)
 
 
-@router.get("/{merchant_id}/banks")
-def banks(
-    *,
-    merchant_id: str,
-    parts: AppParts,
-    session: DbSession,
-    who: CurrentPrincipal,
-    now: Now,
-    lang: Reader,
-) -> StockOut:
-    """List my banks, what speaks against renting each, and the totals."""
-    stock = market.stock(session, who=who, merchant_id=merchant_id, now=now)
-    totals = TotalsOut(all=len(stock.banks), rentable=stock.rentable, rented=stock.rented)
-    items = [_stock_bank(looked, parts, now=now, lang=lang) for looked in stock.banks]
-    return StockOut(totals=totals, items=items)
+@router.get("/{merchant_id}/score")
+def score(
+    *, merchant_id: str, session: DbSession, who: CurrentPrincipal, now: Now, lang: Reader
+) -> ScoreOut:
+    """Show my merchant's score as it is now, its parts, and why they are what they are."""
+    return ScoreOut.of(scores.show(session, who=who, merchant_id=merchant_id, now=now), lang)
 
 
-def _stock_bank(looked: Looked, parts: AppParts, *, now: datetime, lang: Lang) -> StockBankOut:
-    bank = looked.bank
-    return StockBankOut(
-        **BankOut.of(bank, looked.seen, now=now).model_dump(),
-        holder=bank.holder,
-        held_since=bank.held_since,
-        qr_url=_label_url(parts, bank),
-        rentable=not looked.why_not,
-        why_not=reasons(looked.why_not, lang),
-    )
-
-
-def _label_url(parts: AppParts, bank: BankRow) -> str:
-    return f"{parts.settings.public_url}/b/{bank.qr_token}"
-
-
-@router.post("/{merchant_id}/banks/{bank_id}/receive")
-def receive(
-    *,
-    merchant_id: str,
-    bank_id: str,
-    body: ReceiveIn,
-    session: DbSession,
-    who: CurrentPrincipal,
-    now: Now,
-) -> BankOut:
-    """Take a bank back from staff and put it up for rent again, in my own word."""
-    bank = market.receive(
-        session,
-        who=who,
-        merchant_id=merchant_id,
-        bank_id=bank_id,
-        reason=body.reason,
-        now=now,
-    )
-    return BankOut.of(bank, None, now=now)
-
-
-@router.post("/{merchant_id}/tariffs", status_code=201)
-def set_tariff(
-    *,
-    merchant_id: str,
-    body: TermsIn,
-    session: DbSession,
-    who: CurrentPrincipal,
-    now: Now,
-    lang: Reader,
-) -> TariffOut:
-    """Put a new version of the price in force, for rentals asked for from now on."""
-    currency = market.own(session, who, merchant_id).currency
-    terms = body.terms(currency)
-    row = market.set_tariff(session, who=who, merchant_id=merchant_id, terms=terms, now=now)
-    return TariffOut.of(row, lang)
-
-
-@router.get("/{merchant_id}/tariffs")
-def tariffs(
-    merchant_id: str, session: DbSession, who: CurrentPrincipal, lang: Reader
-) -> TariffsOut:
-    """List all versions of the price, newest first."""
-    rows = market.tariffs(session, who=who, merchant_id=merchant_id)
-    return TariffsOut(items=[TariffOut.of(row, lang) for row in rows])
+# -- staff -------------------------------------------------------------------------------
 
 
 @router.post("/{merchant_id}/staff", status_code=201)
@@ -332,17 +225,32 @@ def hire(
     *, merchant_id: str, body: StaffIn, session: DbSession, who: CurrentPrincipal, now: Now
 ) -> StaffOut:
     """Hire somebody by their phone."""
-    row = market.hire(
+    worker = staffing.hire(
         session, who=who, merchant_id=merchant_id, phone=body.phone, name=body.name, now=now
     )
-    return StaffOut.of(row)
+    return StaffOut.of(worker)
 
 
 @router.get("/{merchant_id}/staff")
 def staff(merchant_id: str, session: DbSession, who: CurrentPrincipal) -> StaffListOut:
-    """List who works for me."""
-    rows = market.staff(session, who=who, merchant_id=merchant_id)
-    return StaffListOut(items=[StaffOut.of(row) for row in rows])
+    """List who works for me, and who of them is on shift."""
+    workers = staffing.staff(session, who=who, merchant_id=merchant_id)
+    return StaffListOut(items=[StaffOut.of(worker) for worker in workers])
+
+
+@router.post("/{merchant_id}/staff/{staff_id}/leave")
+def let_go(
+    *, merchant_id: str, staff_id: str, session: DbSession, who: CurrentPrincipal, now: Now
+) -> StaffOut:
+    """Let somebody go: their rights end at once, their jobs go to others.
+
+    Refused while one of my banks is in their hands.
+    """
+    row = staffing.let_go(session, who=who, merchant_id=merchant_id, staff_id=staff_id, now=now)
+    return StaffOut.of(Worker(staff=row, on_shift_since=None))
+
+
+# -- rentals, whole ----------------------------------------------------------------------
 
 
 @router.get("/{merchant_id}/rentals")

@@ -14,16 +14,19 @@ from backend.db.seam import Seen
 from backend.db.tables.market import BankRow, MerchantRow, MerchantStatus
 from backend.db.tables.money import DepositRow, PaymentRow, PaymentState, Purpose
 from backend.db.tables.rentals import JobKind, JobState, RentalStepRow
+from backend.domain.cancellation import CancelStage
 from backend.domain.custody import Holder, Proof
 from backend.domain.deposit import DepositState
 from backend.domain.errors import Code, Refusal
+from backend.domain.hours import parse, to_week
 from backend.domain.lang import Lang
 from backend.domain.precheck import WhyNot
 from backend.domain.rental import RentalEvent, RentalState, Stage, stage_of
 from backend.domain.tariff import BillingStart, Rounding, Terms, disclosure
 from backend.limits import PAGE_MAX
 from backend.services.jobs import JobView
-from backend.services.rentals import Place, RentalView
+from backend.services.places import Place
+from backend.services.rentals import RentalView
 
 # -- what comes in -------------------------------------------------------------------------
 
@@ -99,6 +102,13 @@ class TermsOut(Out):
     deposit_minor: int = Field(examples=[9900])
     billing_start: BillingStart
     rounding: Rounding
+    cancel_accepted_minor: int = Field(
+        description="To call it off once staff have accepted.", examples=[0]
+    )
+    cancel_delivering_minor: int = Field(
+        description="To call it off once staff are on the way.", examples=[300]
+    )
+    min_battery_pct: int = Field(description="The charge at the handover.", examples=[50])
     disclosure: str = Field(description="The same in words, in the reader's language.")
 
     @classmethod
@@ -174,13 +184,27 @@ class MerchantCardOut(Out):
     service_radius_m: int = Field(examples=[3000])
 
 
+def _week(stored: object) -> object:
+    """Read opening hours as they are stored."""
+    return to_week(parse(stored)) if isinstance(stored, str) else stored
+
+
+Week = Annotated[
+    dict[str, list[list[str]]],
+    BeforeValidator(_week),
+    Field(examples=[{"mon": [["09:00", "22:00"]], "fri": [["18:00", "02:00"]]}]),
+]
+"""Opening hours on the merchant's own clock."""
+
+
 class MerchantOut(MerchantCardOut):
     """A merchant, as its owner and the operator see it."""
 
     status: MerchantStatus
     timezone: str = Field(examples=["Asia/Shanghai"])
     currency: str = Field(examples=["CNY"])
-    is_open: bool
+    is_open: bool = Field(description="The merchant's own switch for now.")
+    hours: Week | None = Field(description="Spans by weekday; null: always open.")
     commission_bp: int = Field(description="The platform's part, basis points.", examples=[1000])
     created_at: datetime
 
@@ -276,6 +300,45 @@ class RentalOut(Out):
     deposit: DepositOut | None
     payments: list[PaymentOut]
     steps: list[StepOut]
+    promised_at: datetime | None = Field(
+        description="By when it is delivered. Later, the delivery is free."
+    )
+    eta_at: datetime | None = Field(description="When it will arrive, as far as is known now.")
+    abnormal_at: datetime | None = Field(
+        description="Since when something is wrong with the delivery: late, or begun again."
+    )
+    is_abnormal: bool = Field(examples=[False])
+    urges: int = Field(description="How often its renter asked where it is.", examples=[0])
+    is_delivery_free: bool = Field(
+        description="Whether the delivery costs nothing: it was late, or brings a substitute.",
+        examples=[False],
+    )
+    cancel_fee_minor: int | None = Field(
+        description="What calling it off costs now; null: it can not be called off any more. "
+        "Send it with the cancellation.",
+        examples=[200],
+    )
+    cancel_stage: CancelStage | None = Field(
+        description="Why it costs that; `excused`: nothing, because you were kept waiting.",
+        examples=[CancelStage.ACCEPTED],
+    )
+    cancelled_at: datetime | None
+    claimed_returned_at: datetime | None = Field(
+        description="Since when its renter says that it is back; null also once that was denied."
+    )
+    is_missing: bool = Field(
+        description="Whether the bank is out and was not heard of for a day.", examples=[False]
+    )
+    payment_due_by: datetime | None = Field(
+        description="Until when to pay the bill; then it is taken from the deposit."
+    )
+    credited_minor: int = Field(description="What of the bill was taken back.", examples=[0])
+    bought_out_at: datetime | None = Field(
+        description="Since when the bank is the renter's: lost, kept, or at the total cap."
+    )
+    replaces_id: str | None = Field(
+        description="The rental whose broken bank this is a substitute for."
+    )
     code: str | None = Field(
         default=None, description="For the renter, until it is handed over: tell it at the door."
     )
@@ -305,11 +368,23 @@ class RentalOut(Out):
             payments=[PaymentOut.of(each) for each in view.payments] if for_renter else [],
             steps=[StepOut.of(step) for step in view.steps],
             code=rental.code if shows_code else None,
+            is_abnormal=rental.abnormal_at is not None,
+            cancel_fee_minor=None if view.cancel_fee is None else view.cancel_fee.fee_minor,
+            cancel_stage=None if view.cancel_fee is None else view.cancel_fee.stage,
+            is_missing=view.is_missing,
+            **{name: getattr(rental, name) for name in _AS_THEY_ARE},
             **{name: getattr(rental, name) for name in _MOMENTS},
         )
 
 
 _MOMENTS: Final = tuple(name for name in RentalOut.model_fields if name.endswith("_at"))
+_AS_THEY_ARE: Final = (
+    "urges",
+    "is_delivery_free",
+    "payment_due_by",
+    "credited_minor",
+    "replaces_id",
+)
 
 
 def _return_place(view: RentalView) -> PlaceOut | None:

@@ -1,10 +1,12 @@
 """Queries on merchants, staff, banks and tariffs; custody moves among them."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from sqlalchemy import func
 from sqlmodel import Session, col, select, update
 
+from backend.db.tables.dispatch import ShiftRow
 from backend.db.tables.market import (
     BankRow,
     CustodyMoveRow,
@@ -14,6 +16,7 @@ from backend.db.tables.market import (
     TariffRow,
 )
 from backend.db.tables.rentals import OCCUPYING, JobRow, RentalRow
+from backend.domain.custody import Holder
 from backend.principal import Standing
 
 # -- merchants and their staff ---------------------------------------------------------
@@ -78,6 +81,31 @@ def staff(session: Session, merchant_id: str) -> Sequence[StaffRow]:
         .where(StaffRow.merchant_id == merchant_id, col(StaffRow.left_at).is_(None))
         .order_by(col(StaffRow.id))
     ).all()
+
+
+def staff_member(session: Session, staff_id: str, *, merchant_id: str) -> StaffRow | None:
+    """Somebody who works, or worked, for this merchant."""
+    return session.exec(
+        select(StaffRow).where(StaffRow.id == staff_id, StaffRow.merchant_id == merchant_id)
+    ).first()
+
+
+def end_employment(session: Session, staff_id: str, *, now: datetime) -> bool:
+    """Have somebody work here no more; False if they had left before."""
+    ended = session.exec(
+        update(StaffRow)
+        .where(col(StaffRow.id) == staff_id, col(StaffRow.left_at).is_(None))
+        .values(left_at=now)
+    )
+    return ended.rowcount == 1
+
+
+def on_shift(session: Session, merchant_id: str) -> dict[str, datetime]:
+    """Who takes jobs of this merchant now, by person, and since when."""
+    found = select(ShiftRow.person_id, ShiftRow.started_at).where(
+        ShiftRow.merchant_id == merchant_id, col(ShiftRow.ended_at).is_(None)
+    )
+    return dict(session.exec(found).all())
 
 
 def staff_names(session: Session, merchant_id: str) -> dict[str, str]:
@@ -152,6 +180,56 @@ def banks(session: Session, merchant_id: str) -> Sequence[BankRow]:
     ).all()
 
 
+def banks_in_hand(session: Session, person_id: str, *, merchant_id: str) -> Sequence[str]:
+    """Ids of the merchant's banks that this member of staff has."""
+    return session.exec(
+        select(BankRow.id).where(
+            BankRow.merchant_id == merchant_id,
+            BankRow.holder == Holder.STAFF,
+            BankRow.holder_id == person_id,
+        )
+    ).all()
+
+
+def rental_with(session: Session, bank_id: str) -> str | None:
+    """The rental that needs this bank, if one does."""
+    return session.exec(
+        select(RentalRow.id).where(
+            RentalRow.bank_id == bank_id, col(RentalRow.state).in_(OCCUPYING)
+        )
+    ).first()
+
+
+def moves(session: Session, bank_id: str, *, limit: int) -> Sequence[CustodyMoveRow]:
+    """How a bank came to where it is, newest first."""
+    return session.exec(
+        select(CustodyMoveRow)
+        .where(CustodyMoveRow.bank_id == bank_id)
+        .order_by(col(CustodyMoveRow.id).desc())
+        .limit(limit)
+    ).all()
+
+
+def offer(session: Session, bank_id: str, *, is_offered: bool) -> bool:
+    """Put a bank up for rent, or hold it back; False if it is not at home."""
+    moved = session.exec(
+        update(BankRow)
+        .where(col(BankRow.id) == bank_id, col(BankRow.holder) == Holder.MERCHANT)
+        .values(is_offered=is_offered)
+    )
+    return moved.rowcount == 1
+
+
+def pass_inspection(session: Session, bank_id: str) -> bool:
+    """Note that a bank was looked over and may go out; False if it is not at home."""
+    moved = session.exec(
+        update(BankRow)
+        .where(col(BankRow.id) == bank_id, col(BankRow.holder) == Holder.MERCHANT)
+        .values(is_to_inspect=False, is_offered=True)
+    )
+    return moved.rowcount == 1
+
+
 def reserved(session: Session, bank_ids: Sequence[str]) -> frozenset[str]:
     """Which of these banks a rental needs."""
     return frozenset(
@@ -195,6 +273,15 @@ def bank_is_home(session: Session, bank_id: str) -> None:
         update(JobRow)
         .where(col(JobRow.bank_id) == bank_id, col(JobRow.has_bank).is_(True))
         .values(has_bank=False)
+    )
+
+
+def needs_inspection(session: Session, bank_id: str) -> None:
+    """Have a bank stay at home, when it is there, until its merchant offers it again."""
+    session.exec(
+        update(BankRow)
+        .where(col(BankRow.id) == bank_id)
+        .values(is_to_inspect=True, is_offered=False)
     )
 
 

@@ -12,7 +12,7 @@ from backend.db.tables.rentals import JobKind, JobRow, JobState, RentalRow
 from backend.db.tables.scores import MerchantScoreRow
 from backend.db.upsert import upsert
 from backend.domain.custody import Holder
-from backend.domain.scoring import Record
+from backend.domain.scoring import UNKNOWN, Record, score
 
 EXCUSED = ("cancelled",)
 """Ends of a delivery that are the renter's own: they count only if it was late by then."""
@@ -61,6 +61,21 @@ def stored(session: Session, merchant_ids: Sequence[str]) -> dict[str, Record]:
     }
 
 
+def row_of(
+    merchant_id: str, of: Record, *, counted_at: datetime, due_at: datetime
+) -> MerchantScoreRow:
+    """A record as it is stored, with the score that it makes."""
+    return MerchantScoreRow(
+        merchant_id=merchant_id,
+        deliveries=of.deliveries,
+        on_time=of.on_time,
+        average_charge_pct=of.average_charge_pct,
+        score=score(of).score,
+        counted_at=counted_at,
+        due_at=due_at,
+    )
+
+
 def keep(session: Session, row: MerchantScoreRow) -> None:
     """Store a score in the place of the one before."""
     values = row.model_dump()
@@ -68,12 +83,12 @@ def keep(session: Session, row: MerchantScoreRow) -> None:
     session.exec(adding.on_conflict_do_update(index_elements=["merchant_id"], set_=values))
 
 
-def look_again(session: Session, row: MerchantScoreRow) -> None:
-    """Have a merchant's score worked out soon; a newcomer's first one is this."""
-    adding = upsert(session, MerchantScoreRow).values(row.model_dump())
-    session.exec(
-        adding.on_conflict_do_update(index_elements=["merchant_id"], set_={"due_at": row.due_at})
+def look_again(session: Session, merchant_id: str, *, now: datetime) -> None:
+    """Have a merchant's score worked out soon: one cheap write. A newcomer begins with one."""
+    adding = upsert(session, MerchantScoreRow).values(
+        row_of(merchant_id, UNKNOWN, counted_at=now, due_at=now).model_dump()
     )
+    session.exec(adding.on_conflict_do_update(index_elements=["merchant_id"], set_={"due_at": now}))
 
 
 def due(session: Session, *, now: datetime, limit: int) -> Sequence[str]:

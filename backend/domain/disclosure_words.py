@@ -76,3 +76,43 @@ SENTENCES: Final[Mapping[Lang, Mapping[str, str]]] = MappingProxyType(
 UNITS: Final[Mapping[Lang, tuple[str, str, str]]] = MappingProxyType(
     {Lang.EN: (" h", " min", " s"), Lang.ZH: ("小時", "分鐘", "秒")}
 )
+
+MARKETS: Final[Mapping[Lang, Mapping[str, tuple[str, str]]]] = MappingProxyType(
+    {
+        Lang.EN: {
+            "plain": ("Plain", "Half hours, with no rules but those of every price."),
+            "beijing": (
+                "Beijing",
+                (
+                    "By the 2025 pact of the city's lenders: blocks of 15 minutes at most, five"
+                    " minutes free, and no part of a later block is charged."
+                ),
+            ),
+            "chengdu": (
+                "Chengdu",
+                (
+                    "By the 2025 pact of the city's lenders: five free minutes at least, blocks of"
+                    " 15 minutes at most, and half charged at the handover."
+                ),
+            ),
+        },
+        Lang.ZH: {
+            "plain": ("通用", "按半小時計費，僅遵守一般規則。"),
+            "beijing": (
+                "北京",
+                (
+                    "按2025年北京共享充電寶行業自律公約：計費單位不超過15分鐘，滿5分鐘後收費，"
+                    "之後不足一個計費單位的不收費。"
+                ),
+            ),
+            "chengdu": (
+                "成都",
+                (
+                    "按2025年成都市共享充電寶行業自律公約：免費時間不少於5分鐘，"
+                    "計費單位不超過15分鐘，交付時電量不低於50%。"
+                ),
+            ),
+        },
+    }
+)
+"""What a market is called, and what is particular about it."""

@@ -1,4 +1,4 @@
-"""Merchants: registering and being approved, and what they bring: banks, prices, staff."""
+"""Merchants: registering, being approved, and changing what they said of themselves."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,26 +7,18 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from sqlmodel import Session
 
-from backend.db import audit, market, people, seam
+from backend.db import audit, market, scores
 from backend.db.notifications import notify
-from backend.db.tables.market import (
-    BankRow,
-    MerchantRow,
-    MerchantStatus,
-    StaffRow,
-    TariffRow,
-)
-from backend.domain import tariff
-from backend.domain.custody import Holder, Proof
+from backend.db.places import cell_of
+from backend.db.tables.market import BankRow, MerchantRow, MerchantStatus
 from backend.domain.errors import Code, Refusal
+from backend.domain.geo import Point
+from backend.domain.hours import Hours, to_json
 from backend.domain.money import Currency
-from backend.ids import new_id, new_token
-from backend.limits import BANKS_PER_MERCHANT_MAX, COMMISSION_BP
+from backend.ids import new_id
+from backend.limits import COMMISSION_BP
 from backend.principal import Principal
-from backend.services import availability, steps
-from backend.services.availability import Looked
-
-# -- merchants -------------------------------------------------------------------------
+from backend.services.places import Place
 
 
 def register(
@@ -60,10 +52,53 @@ def register(
         lat=lat,
         lng=lng,
         address=address,
+        cell=cell_of(Point(lat=lat, lng=lng)),
         service_radius_m=service_radius_m,
         commission_bp=COMMISSION_BP,
         created_at=now,
     )
+    session.add(merchant)
+    session.flush()
+    scores.look_again(session, merchant.id, now=now)
+    return merchant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """What a merchant says anew of itself; None: as before."""
+
+    name: str | None = None
+    place: Place | None = None
+    service_radius_m: int | None = None
+    hours: Hours | None = None
+    is_always_open: bool = False
+    """No hours any more. Not the same as being open now, which is ``is_open``."""
+    is_open: bool | None = None
+
+
+def change(session: Session, *, who: Principal, merchant_id: str, changes: Changes) -> MerchantRow:
+    """Change what a merchant said of itself, for rentals asked for from now on.
+
+    Raises:
+        Refusal: NOT_FOUND, MERCHANT_NAME_TAKEN.
+    """
+    merchant = own(session, who, merchant_id)
+    if changes.name not in {None, merchant.name}:
+        if market.merchant_name_taken(session, owner_id=who.person_id, name=changes.name or ""):
+            raise Refusal(Code.MERCHANT_NAME_TAKEN)
+        merchant.name = changes.name or merchant.name
+    if changes.place is not None:
+        place = changes.place
+        merchant.lat, merchant.lng, merchant.address = place.lat, place.lng, place.address
+        merchant.cell = cell_of(place.point)
+    if changes.service_radius_m is not None:
+        merchant.service_radius_m = changes.service_radius_m
+    if changes.is_open is not None:
+        merchant.is_open = changes.is_open
+    if changes.is_always_open:
+        merchant.hours = None
+    elif changes.hours is not None:
+        merchant.hours = to_json(changes.hours)
     session.add(merchant)
     return merchant
 
@@ -118,134 +153,6 @@ def own(session: Session, who: Principal, merchant_id: str) -> MerchantRow:
     return merchant
 
 
-def mine(session: Session, *, who: Principal) -> Sequence[MerchantRow]:
-    """List the merchants that this person owns."""
-    return market.merchants_of(session, who.person_id)
-
-
-def everybody(
-    session: Session, *, status: MerchantStatus | None, after: str, limit: int
-) -> Sequence[MerchantRow]:
-    """List all merchants, for the operator."""
-    return market.merchants(session, status=status, after=after, limit=limit)
-
-
-# -- tariffs and staff -----------------------------------------------------------------
-
-
-def set_tariff(
-    session: Session, *, who: Principal, merchant_id: str, terms: tariff.Terms, now: datetime
-) -> TariffRow:
-    """Put a new version of the price in force, for rentals asked for from now on.
-
-    Raises:
-        Refusal: NOT_FOUND; BAD_TARIFF with every problem the linter finds.
-    """
-    merchant = own(session, who, merchant_id)
-    newest = market.tariff(session, merchant.id)
-    row = TariffRow(
-        id=new_id(),
-        merchant_id=merchant.id,
-        version=1 if newest is None else newest.version + 1,
-        terms=tariff.to_json(tariff.check(terms)),
-        created_at=now,
-        created_by=who.person_id,
-    )
-    session.add(row)
-    return row
-
-
-def tariffs(session: Session, *, who: Principal, merchant_id: str) -> Sequence[TariffRow]:
-    """List all versions of a merchant's price, newest first.
-
-    Raises:
-        Refusal: NOT_FOUND.
-    """
-    return market.tariffs(session, own(session, who, merchant_id).id)
-
-
-def staff(session: Session, *, who: Principal, merchant_id: str) -> Sequence[StaffRow]:
-    """List who works for a merchant now.
-
-    Raises:
-        Refusal: NOT_FOUND.
-    """
-    return market.staff(session, own(session, who, merchant_id).id)
-
-
-def hire(
-    session: Session, *, who: Principal, merchant_id: str, phone: str, name: str, now: datetime
-) -> StaffRow:
-    """Have somebody, by their phone, deliver and collect for this merchant.
-
-    Raises:
-        Refusal: NOT_FOUND, STAFF_ALREADY_HIRED.
-    """
-    merchant = own(session, who, merchant_id)
-    person = people.person_for_phone(session, phone=phone, new_id=new_id(), now=now)
-    if merchant.id in market.employers(session, person.id):
-        raise Refusal(Code.STAFF_ALREADY_HIRED)
-    row = StaffRow(
-        id=new_id(), merchant_id=merchant.id, person_id=person.id, name=name, joined_at=now
-    )
-    session.add(row)
-    data = {"merchant_id": merchant.id, "name": merchant.name}
-    notify(session, person_ids=[person.id], kind="staff.hired", data=data, now=now)
-    return row
-
-
-# -- banks -----------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Registered:
-    """A bank, and the secret that it connects with: shown this once."""
-
-    bank: BankRow
-    secret: str
-
-
-def register_bank(
-    session: Session, *, who: Principal, merchant_id: str, bank_id: str, model: str, now: datetime
-) -> Registered:
-    """Report a bank onto the platform, with a credential of its own to connect with.
-
-    Raises:
-        Refusal: NOT_FOUND, MERCHANT_NOT_APPROVED, BANK_ALREADY_REGISTERED.
-    """
-    merchant = own(session, who, merchant_id)
-    if merchant.status is not MerchantStatus.APPROVED:
-        raise Refusal(Code.MERCHANT_NOT_APPROVED)
-    if market.find_bank(session, bank_id) is not None:
-        raise Refusal(Code.BANK_ALREADY_REGISTERED, bank=bank_id)
-    if market.count_banks(session, merchant.id) >= BANKS_PER_MERCHANT_MAX:
-        raise Refusal(Code.TOO_LARGE)
-    bank = BankRow(
-        id=bank_id,
-        merchant_id=merchant.id,
-        model=model,
-        qr_token=new_token(),
-        holder=Holder.MERCHANT,
-        held_since=now,
-        is_offered=True,
-        created_at=now,
-    )
-    session.add(bank)
-    return Registered(bank=bank, secret=seam.issue_secret(session, bank_id, now=now))
-
-
-def rotate_secret(
-    session: Session, *, who: Principal, merchant_id: str, bank_id: str, now: datetime
-) -> Registered:
-    """Give a bank a new secret: the old one ends at once.
-
-    Raises:
-        Refusal: NOT_FOUND.
-    """
-    bank = own_bank(session, who, merchant_id, bank_id)
-    return Registered(bank=bank, secret=seam.rotate_secret(session, bank_id, now=now))
-
-
 def own_bank(session: Session, who: Principal, merchant_id: str, bank_id: str) -> BankRow:
     """A bank of this person's merchant.
 
@@ -259,58 +166,13 @@ def own_bank(session: Session, who: Principal, merchant_id: str, bank_id: str) -
     return bank
 
 
-def receive(
-    session: Session,
-    *,
-    who: Principal,
-    merchant_id: str,
-    bank_id: str,
-    reason: str,
-    now: datetime,
-) -> BankRow:
-    """Take a bank back from staff, in the merchant's own word, and put it up for rent again.
-
-    Raises:
-        Refusal: NOT_FOUND; WRONG_HANDS if it is not with staff.
-    """
-    bank = own_bank(session, who, merchant_id, bank_id)
-    if bank.holder is not Holder.STAFF or market.reserved(session, [bank.id]):
-        raise Refusal(Code.WRONG_HANDS, giver=bank.holder, taker=Holder.MERCHANT)
-    steps.pass_bank(
-        session,
-        bank,
-        taker=Holder.MERCHANT,
-        taker_id=None,
-        proof=Proof.REASON,
-        reason=reason,
-        by_id=who.person_id,
-        now=now,
-        rental_id=None,
-        is_offered=True,
-    )
-    market.bank_is_home(session, bank.id)
-    return bank
+def mine(session: Session, *, who: Principal) -> Sequence[MerchantRow]:
+    """List the merchants that this person owns."""
+    return market.merchants_of(session, who.person_id)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stock:
-    """A merchant's banks, and the totals that head the list."""
-
-    banks: Sequence[Looked]
-    rentable: int
-    rented: int
-
-
-def stock(session: Session, *, who: Principal, merchant_id: str, now: datetime) -> Stock:
-    """List the banks of a merchant, each with its shadow and what speaks against it.
-
-    Raises:
-        Refusal: NOT_FOUND.
-    """
-    merchant = own(session, who, merchant_id)
-    banks = availability.look_at_all(session, merchant, market.banks(session, merchant.id), now=now)
-    return Stock(
-        banks=banks,
-        rentable=sum(not looked.why_not for looked in banks),
-        rented=sum(looked.bank.holder is Holder.RENTER for looked in banks),
-    )
+def everybody(
+    session: Session, *, status: MerchantStatus | None, after: str, limit: int
+) -> Sequence[MerchantRow]:
+    """List all merchants, for the operator."""
+    return market.merchants(session, status=status, after=after, limit=limit)

@@ -7,9 +7,8 @@ from typing import Final
 from sqlmodel import Session
 
 from backend.db import scores
-from backend.db.tables.scores import MerchantScoreRow
 from backend.domain import scoring
-from backend.domain.scoring import UNKNOWN, WINDOW, Record, Score
+from backend.domain.scoring import UNKNOWN, WINDOW, Score
 from backend.principal import Principal
 from backend.services import market
 
@@ -35,7 +34,7 @@ def show(session: Session, *, who: Principal, merchant_id: str, now: datetime) -
 
 def look_again(session: Session, merchant_id: str, *, now: datetime) -> None:
     """Have a score worked out soon, because a delivery ended: one cheap write."""
-    scores.look_again(session, _row(merchant_id, UNKNOWN, now=now, due_at=now))
+    scores.look_again(session, merchant_id, now=now)
 
 
 def work_out(session: Session, merchant_id: str, *, now: datetime) -> bool:
@@ -43,17 +42,6 @@ def work_out(session: Session, merchant_id: str, *, now: datetime) -> bool:
     if not scores.take(session, merchant_id, now=now, until=now + EVERY):
         return False
     record = scores.record(session, merchant_id, since=now - WINDOW)
-    scores.keep(session, _row(merchant_id, record, now=now, due_at=now + EVERY))
+    row = scores.row_of(merchant_id, record, counted_at=now, due_at=now + EVERY)
+    scores.keep(session, row)
     return True
-
-
-def _row(merchant_id: str, record: Record, *, now: datetime, due_at: datetime) -> MerchantScoreRow:
-    return MerchantScoreRow(
-        merchant_id=merchant_id,
-        deliveries=record.deliveries,
-        on_time=record.on_time,
-        average_charge_pct=record.average_charge_pct,
-        score=scoring.score(record).score,
-        counted_at=now,
-        due_at=due_at,
-    )
