@@ -3,7 +3,8 @@
 - ``ingest`` moves what banks say into the store;
 - ``sender`` moves commands out, and decides what became of them;
 - the presence sweep says who has gone silent;
-- the pruner drops old history.
+- the pruner drops old history;
+- dead letters that an operator wants replayed are taken in again.
 
 All run on one asyncio loop; the database work runs in worker threads, one for ingest and one
 for the rest, so that a slow sweep never holds up a batch.
@@ -12,7 +13,7 @@ for the rest, so that a slow sweep never holds up a batch.
 import asyncio
 import gc
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
 from typing import TypeVar
 
@@ -20,7 +21,7 @@ import structlog
 from sqlalchemy import Engine
 from sqlalchemy.exc import InterfaceError, OperationalError
 
-from gateway import presence, sender
+from gateway import letters, presence, sender
 from gateway.broker_url import BrokerUrl
 from gateway.clock import now_ms
 from gateway.events import BankDegraded, BankOffline, Event
@@ -97,6 +98,7 @@ class Gateway:
                 tasks.create_task(self._send(), name="sender")
                 tasks.create_task(self._judge_presence(), name="presence")
                 tasks.create_task(self._prune(), name="prune")
+                tasks.create_task(self._replay(), name="replay")
         finally:
             self._batches.shutdown()
             self._sweeps.shutdown()
@@ -125,6 +127,20 @@ class Gateway:
         while True:
             await asyncio.sleep(_PRUNE_EVERY_S)
             await self._tried(self._prune_now, now_ms())
+
+    async def _replay(self) -> None:
+        while True:
+            await asyncio.sleep(self.settings.sweep_every_s)
+            if await self._tried(self._replay_now, now_ms(), executor=self._batches):
+                self.on_events()
+
+    def _replay_now(self, at_ms: int) -> bool:
+        return letters.replay(
+            self.store,
+            lambda incoming: self.ingest.store([incoming]),
+            now_ms=at_ms,
+            limit=self.settings.sweep_max,
+        )
 
     def sweep_presence(self, at_ms: int) -> bool:
         """Judge the banks that have been silent; tells whether any of them moved."""
@@ -175,10 +191,13 @@ class Gateway:
             return
         self._wake.clear()
 
-    async def _tried(self, work: Callable[[int], T], at_ms: int) -> T | None:
+    async def _tried(
+        self, work: Callable[[int], T], at_ms: int, *, executor: Executor | None = None
+    ) -> T | None:
         """Do a sweep's database work; None when the database is away: the next sweep is soon."""
+        loop = asyncio.get_running_loop()
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._sweeps, work, at_ms)
+            return await loop.run_in_executor(executor or self._sweeps, work, at_ms)
         except (OperationalError, InterfaceError) as error:
             log.warning("store_away", why=str(error.orig))
             return None

@@ -39,6 +39,16 @@ from gateway.tables import COMMAND, CONFIG, DEAD_LETTER, EVENT, SAMPLE, SHADOW
 _OPEN = (CommandStatus.CREATED, CommandStatus.SENT)
 
 
+class WantedLetter(NamedTuple):
+    """A dead letter that is to be taken in again."""
+
+    id: str
+    topic: str
+    payload: bytes
+    reason: str
+    received_at_ms: int
+
+
 class Letter(NamedTuple):
     """A message that was not believed."""
 
@@ -126,6 +136,27 @@ class Store:
         """Keep what was not believed."""
         rows = [(_letter_id(letter), *letter) for letter in letters]
         _many(connection, DEAD_LETTER, ("id", *Letter._fields), rows)
+
+    def wanted_letters(self, connection: Connection, limit: int) -> list[WantedLetter]:
+        """Dead letters that an operator wants taken in again, the oldest first."""
+        rows = connection.execute(
+            select(*(DEAD_LETTER.c[name] for name in WantedLetter._fields))
+            .where(DEAD_LETTER.c.wanted_at_ms.is_not(None))
+            .order_by(DEAD_LETTER.c.received_at_ms)
+            .limit(limit)
+        )
+        return [WantedLetter._make(row) for row in rows]
+
+    def close_letter(
+        self, connection: Connection, letter_id: str, *, outcome: str, at_ms: int
+    ) -> None:
+        """Note what came of taking a letter in again; one that was refused stays open."""
+        closed_at_ms = at_ms if outcome == "replayed" else None
+        connection.execute(
+            update(DEAD_LETTER)
+            .where(DEAD_LETTER.c.id == letter_id)
+            .values(wanted_at_ms=None, closed_at_ms=closed_at_ms, outcome=outcome)
+        )
 
     def note_results(
         self, connection: Connection, results: Iterable[tuple[BankId, Result]]

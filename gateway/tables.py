@@ -166,6 +166,14 @@ class DeadLetter(SQLModel, table=True):
     """A message that was not believed, and why."""
 
     __tablename__ = "dead_letter"
+    __table_args__: ClassVar[Any] = (
+        Index(
+            "ix_dead_letter_wanted",
+            "wanted_at_ms",
+            sqlite_where=text("wanted_at_ms IS NOT NULL"),
+            postgresql_where=text("wanted_at_ms IS NOT NULL"),
+        ),
+    )
 
     id: str = Field(primary_key=True, max_length=64)
     """A hash of topic, payload and arrival, so that a redelivery is kept once."""
@@ -175,6 +183,12 @@ class DeadLetter(SQLModel, table=True):
     reason: str = Field(max_length=16, index=True)
     detail: str = Field(sa_type=Text)
     received_at_ms: int = _big(index=True)
+    wanted_at_ms: int | None = _big(default=None)
+    """When an operator asked to have it taken in again; None once that was tried."""
+    closed_at_ms: int | None = _big(default=None)
+    """When it was replayed or put aside; None: it waits for a person."""
+    outcome: str | None = Field(default=None, sa_type=Text)
+    """What came of replaying it; None: nobody tried."""
 
 
 class BankSample(SQLModel, table=True):

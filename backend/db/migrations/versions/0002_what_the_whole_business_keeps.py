@@ -389,6 +389,12 @@ def _tables_up() -> None:
         batch_op.create_index('ix_reconciliation_break_seen', ['last_seen_at'], unique=False)
         batch_op.create_index('uq_reconciliation_break_open', ['kind', 'subject_id'], unique=True, sqlite_where=sa.text('resolved_at IS NULL'), postgresql_where=sa.text('resolved_at IS NULL'))
 
+    with op.batch_alter_table('dead_letter', schema=None) as batch_op:
+        batch_op.add_column(sa.Column('wanted_at_ms', sa.BigInteger(), nullable=True))
+        batch_op.add_column(sa.Column('closed_at_ms', sa.BigInteger(), nullable=True))
+        batch_op.add_column(sa.Column('outcome', sa.Text(), nullable=True))
+        batch_op.create_index('ix_dead_letter_wanted', ['wanted_at_ms'], unique=False, sqlite_where=sa.text('wanted_at_ms IS NOT NULL'), postgresql_where=sa.text('wanted_at_ms IS NOT NULL'))
+
     op.create_table('webhook',
     sa.Column('id', sa.String(length=26), nullable=False),
     sa.Column('merchant_id', sa.String(length=26), nullable=False),
@@ -669,6 +675,12 @@ def _tables_up() -> None:
 
 
 def _tables_down() -> None:
+    with op.batch_alter_table('dead_letter', schema=None) as batch_op:
+        batch_op.drop_index('ix_dead_letter_wanted')
+        batch_op.drop_column('outcome')
+        batch_op.drop_column('closed_at_ms')
+        batch_op.drop_column('wanted_at_ms')
+
     with op.batch_alter_table('inbox', schema=None) as batch_op:
         batch_op.drop_index('ix_inbox_unresolved', sqlite_where=sa.text('problem IS NOT NULL AND resolved_at IS NULL'), postgresql_where=sa.text('problem IS NOT NULL AND resolved_at IS NULL'))
         batch_op.drop_column('resolution')
