@@ -7,32 +7,24 @@ A script is a list of ``{"request": {...}, "response": {...}}``. What a request'
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from tests.fakes.stripe import serving
+from tests.fakes.http import Answering, serving
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+class _Handler(Answering):
     script: list[dict[str, Any]]
     wrong: list[str]
 
-    def do_GET(self) -> None:
-        self._serve(urlsplit(self.path).query)
-
-    def do_POST(self) -> None:
-        self._serve(self.rfile.read(int(self.headers.get("content-length", 0))).decode())
-
-    def _serve(self, form: str) -> None:
+    def serve(self, form: str) -> None:
         if not self.script:
             self.wrong.append(f"not in the script: {self.command} {self.path}")
-            self._send(500, {})
+            self._answer(500, {})
             return
         exchange = self.script.pop(0)
         self._check(exchange["request"], dict(parse_qsl(form, keep_blank_values=True)))
-        self._send(exchange["response"]["status"], exchange["response"]["body"])
+        self._answer(exchange["response"]["status"], exchange["response"]["body"])
 
     def _check(self, wanted: dict[str, Any], form: dict[str, str]) -> None:
         asked = f"{self.command} {urlsplit(self.path).path}"
@@ -44,16 +36,8 @@ class _Handler(BaseHTTPRequestHandler):
             if self.headers[name] != value:
                 self.wrong.append(f"{asked}: {name} is {self.headers[name]!r}, not {value!r}")
 
-    def _send(self, status: int, body: Any) -> None:
-        content = json.dumps(body).encode()
-        self.send_response(status)
-        self.send_header("content-type", "application/json")
-        self.send_header("content-length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, *_args: object) -> None:
-        pass
+    def _answer(self, status: int, body: Any) -> None:
+        self.send(status, json.dumps(body).encode())
 
 
 @contextmanager

@@ -19,7 +19,6 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -28,16 +27,16 @@ from urllib.parse import parse_qsl, urlsplit
 import httpx
 
 from backend.clock import SystemClock
+from tests.fakes.http import PATIENCE_S, Answering, serving
 
 API_KEY = "sk_test_lendwatt"
 WEBHOOK_SECRET = "whsec_lendwatt_test"
 CONFINED = Path(__file__).parent / "confined"
 GOOD_CARD = {"number": "4242424242424242", "exp_month": 12, "exp_year": 2040, "cvc": "123"}
 BAD_CARD = {**GOOD_CARD, "number": "4000000000000341"}
-PATIENCE_S = 20
 
-SESSION_LIVES = timedelta(days=1)
-HOLD_LIVES = timedelta(days=7)
+SESSION_LIVES_S = 86_400
+HOLD_LIVES_S = 7 * SESSION_LIVES_S
 
 Json = dict[str, Any]
 
@@ -129,14 +128,17 @@ class Stripe:
 
     def time_passes(self, span: timedelta) -> None:
         """What ends by itself within this time ends: sessions after a day, holds after a week."""
+        then = (SystemClock().now() + span).timestamp()
         for session in self._sessions.values():
-            if session["status"] == "open" and span >= SESSION_LIVES:
+            if session["status"] == "open" and session["created"] + SESSION_LIVES_S <= then:
                 self._expire(session)
-            elif session["status"] == "complete" and span >= HOLD_LIVES:
-                self._run_out(session["payment_intent"])
+            elif session["status"] == "complete":
+                self._run_out(session["payment_intent"], then)
 
-    def _run_out(self, intent_id: str) -> None:
-        if self._intent(intent_id)["status"] == "requires_capture":
+    def _run_out(self, intent_id: str, then: float) -> None:
+        intent = self._intent(intent_id)
+        card = intent["latest_charge"]["payment_method_details"]["card"]
+        if intent["status"] == "requires_capture" and card["capture_before"] <= then:
             self._behind("POST", f"/v1/payment_intents/{intent_id}/cancel")
             self._reasons[intent_id] = "expired"
 
@@ -277,6 +279,10 @@ class Stripe:
         return _page([each for each in intents if each["metadata"]["reference"] == found[1]])
 
     def _capture(self, id_: str, form: Json) -> Json:
+        status = self._intent(id_)["status"]
+        if status != "requires_capture":  # localstripe captures what was canceled
+            message = f"could not be captured because it has a status of {status}"
+            raise Refused(400, code="payment_intent_unexpected_state", message=message)
         self._behind("POST", f"/v1/payment_intents/{id_}/capture", form)
         return self._intent(id_)
 
@@ -319,8 +325,7 @@ class Stripe:
             received = charge["amount"] - freed if intent["status"] == "succeeded" else 0
             charge["amount_captured"] = received
             charge["amount_refunded"] -= freed
-            lives_s = int(HOLD_LIVES.total_seconds())
-            card = {"capture_before": charge["created"] + lives_s}
+            card = {"capture_before": charge["created"] + HOLD_LIVES_S}
             charge["payment_method_details"] = {"type": "card", "card": card}
         intent["amount_received"] = received
         intent["cancellation_reason"] = self._reasons.get(id_)
@@ -365,17 +370,10 @@ def nested(form: str) -> Json:
     return whole
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+class _Handler(Answering):
     stripe: Stripe
 
-    def do_GET(self) -> None:
-        self._serve(urlsplit(self.path).query)
-
-    def do_POST(self) -> None:
-        self._serve(self.rfile.read(int(self.headers.get("content-length", 0))).decode())
-
-    def _serve(self, form: str) -> None:
+    def serve(self, form: str) -> None:
         if self.headers["authorization"] != f"Bearer {API_KEY}":
             self._send(*_error(Refused(401, message="Invalid API Key provided")))
             return
@@ -388,35 +386,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(*answer)
 
     def _send(self, status: int, body: Json) -> None:
-        content = json.dumps(body).encode()
-        self.send_response(status)
-        self.send_header("content-type", "application/json")
-        self.send_header("content-length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, *_args: object) -> None:
-        pass
-
-
-@contextmanager
-def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[tuple[str, Callable[[], None]]]:
-    """A handler on a free port of loopback; gives its address, and how to go away early."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-    thread.start()
-
-    def stop() -> None:
-        if thread.is_alive():
-            server.shutdown()
-            thread.join(PATIENCE_S)
-            server.server_close()
-
-    try:
-        yield f"http://127.0.0.1:{server.server_port}", stop
-    finally:
-        stop()
+        self.send(status, json.dumps(body).encode())
 
 
 @contextmanager

@@ -18,8 +18,9 @@ from tests.integration.payments.sandbox_bench import (
     until,
 )
 from tests.integration.payments.stripe_bench import localstripe_url, stripe_bench
+from tests.integration.payments.wechat_bench import wechat_bench, wechat_keys
 
-__all__ = ["localstripe_url", "sandbox_bench", "stripe_bench"]
+__all__ = ["localstripe_url", "sandbox_bench", "stripe_bench", "wechat_bench", "wechat_keys"]
 
 
 @pytest.fixture

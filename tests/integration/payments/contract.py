@@ -20,7 +20,7 @@ To plug one in:
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum, auto
 from typing import Any, ClassVar, Final, TypeVar
@@ -65,6 +65,8 @@ class Can(Enum):
 
 BENCHES: Final[Mapping[str, frozenset[Can]]] = {
     "sandbox": frozenset(Can),
+    "stripe": frozenset(Can) - {Can.DECLINE, Can.PAYOUTS},
+    "wechat": frozenset({Can.HOLD, Can.PART_CAPTURE, Can.NOTICES, Can.LOST_ANSWERS}),
 }
 """What is plugged in: the fixture ``<name>_bench``, and what it can."""
 
@@ -82,6 +84,11 @@ def needs(*wanted: Can) -> Callable[[Sentence], Sentence]:
 def able(wanted: frozenset[Can]) -> list[str]:
     """The names of the benches that can all this."""
     return [name for name, can in BENCHES.items() if wanted <= can]
+
+
+def but_for_the_page(payment: ProviderPayment) -> ProviderPayment:
+    """A payment without its ``pay_url``, which some providers tell once and never again."""
+    return replace(payment, pay_url="")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
