@@ -1,13 +1,16 @@
-"""What every test shares: Hypothesis's profiles, tools that may be missing, rows of the spec."""
+"""What every test shares: Hypothesis's profiles, databases, tools that may be missing, rows."""
 
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 import structlog
 from hypothesis import HealthCheck, settings
 
+from tests.databases import KINDS, Databases
 from tests.rows import ROWS
 
 CI = os.environ.get("CI") == "true"
@@ -65,3 +68,30 @@ def needs_mosquitto() -> str:
     path = find_program("mosquitto")
     assert path is not None, "mark the test: @pytest.mark.mosquitto"
     return path
+
+
+@pytest.fixture(scope="session")
+def databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databases]:
+    """Where databases come from; what it started is stopped at the end."""
+    with ExitStack() as until:
+        yield Databases(tmp_path_factory.mktemp("databases"), until)
+
+
+@pytest.fixture(params=KINDS)
+def database_kind(request: pytest.FixtureRequest) -> str:
+    """A test that has a database runs on each kind."""
+    return str(request.param)
+
+
+@pytest.fixture
+def database_url(databases: Databases, database_kind: str, tmp_path: Path) -> Iterator[str]:
+    """A database with all tables, for this test alone."""
+    with databases.with_tables(database_kind, tmp_path) as url:
+        yield url
+
+
+@pytest.fixture
+def empty_database_url(databases: Databases, database_kind: str, tmp_path: Path) -> Iterator[str]:
+    """A database with nothing in it, for this test alone."""
+    with databases.empty(database_kind, tmp_path) as url:
+        yield url

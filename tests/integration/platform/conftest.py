@@ -1,4 +1,4 @@
-"""The backend's platform on a SQLite file: in memory's reach, and on a real port."""
+"""The backend's platform on a database of either kind: within reach, and on a real port."""
 
 import asyncio
 import threading
@@ -14,9 +14,7 @@ import httpx
 import pytest
 from fastapi import APIRouter, FastAPI
 from fastapi.testclient import TestClient
-from sqlmodel import SQLModel
 
-import backend.db.tables  # noqa: F401
 from backend import main, server
 from backend.api.deps import DbSession, Now, Parts, RenterPrincipal
 from backend.api.idempotency import IdempotentRoute
@@ -105,9 +103,10 @@ def phones() -> Phones:
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
+def settings(tmp_path: Path, database_url: str) -> Settings:
     return Settings(
         data_dir=tmp_path,
+        database_url=database_url,
         demo=True,
         operator_phones=frozenset({OPERATOR}),
         stream_poll_s=0.05,
@@ -120,7 +119,6 @@ def settings(tmp_path: Path) -> Settings:
 @pytest.fixture
 def database(settings: Settings) -> Iterator[Database]:
     engine = make_engine(settings.url_of_database())
-    SQLModel.metadata.create_all(engine)
     yield Database(engine)
     engine.dispose()
 

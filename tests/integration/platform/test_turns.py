@@ -2,6 +2,7 @@
 
 import threading
 
+import pytest
 from sqlalchemy import text
 
 from backend.db.engine import Database
@@ -49,6 +50,7 @@ def test_who_gives_up_waiting_is_passed_over() -> None:
     assert served == [1]
 
 
+@pytest.mark.parametrize("database_kind", ["sqlite"])
 def test_a_turn_ends_with_its_transaction_however_that_ends(database: Database) -> None:
     for end in ("commit", "rollback", "close", "invalidate"):
         connection = database.engine.connect()

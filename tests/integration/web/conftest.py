@@ -189,14 +189,18 @@ class Browser:
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return Settings(data_dir=tmp_path, demo=True, provider_url="http://127.0.0.1:8001")
+def settings(tmp_path: Path, database_url: str) -> Settings:
+    return Settings(
+        data_dir=tmp_path,
+        database_url=database_url,
+        demo=True,
+        provider_url="http://127.0.0.1:8001",
+    )
 
 
 @pytest.fixture
 def browser(settings: Settings) -> Iterator[Browser]:
     engine = make_engine(settings.url_of_database())
-    SQLModel.metadata.create_all(engine)
     database, clock = Database(engine), HandClock()
     parts = main.make_parts(settings, database=database, clock=clock)
     app = main.create_app(parts)
