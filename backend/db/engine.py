@@ -2,8 +2,13 @@
 
 SQLite has one writer. A transaction that reads, decides and then writes must be that writer
 from its first read on, or two of them decide on the same past: hence ``BEGIN IMMEDIATE``.
-Readers begin deferred: they see one snapshot and wait for nobody. PostgreSQL gets its own
-defaults, and read-only transactions for readers.
+Readers begin deferred: they see one snapshot and wait for nobody.
+
+PostgreSQL has many writers, and they see what was committed before each statement: whoever
+reads, decides and then writes locks the row it decides by (``FOR UPDATE``), or writes with the
+old value in the WHERE. The order of locks is rental, job, payment, account. Readers see one
+snapshot, as on SQLite. Who loses a deadlock all the same, or finds the server read-only, hears
+what a busy SQLite says: ``OperationalError``, nothing was done, ask again.
 
 What must happen only once a change is durable (waking a stream, a sender) is announced with
 ``tell`` inside the transaction and passed on after its commit. A wake-up that is lost costs
@@ -17,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine import URL, ExceptionContext, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlmodel import Session
 
@@ -31,6 +36,8 @@ POOL_CONNECTIONS = 40
 POOL_TIMEOUT_S = 10
 _BACKENDS = frozenset({"sqlite", "postgresql"})
 _READ_ONLY = "lendwatt_read_only"
+_READ_ONLY_STATE = "25006"
+"""PostgreSQL's word for a write in a transaction that only reads."""
 _NEWS = "lendwatt_news"
 _KEEP = "lendwatt_keep"
 
@@ -107,7 +114,7 @@ def _server(url: URL) -> Engine:
     if url.drivername == "postgresql":
         url = url.set(drivername="postgresql+psycopg")
     try:
-        return create_engine(
+        engine = create_engine(
             url, pool_size=POOL_CONNECTIONS, max_overflow=0, pool_timeout=POOL_TIMEOUT_S
         )
     except ModuleNotFoundError as wrong:
@@ -116,6 +123,15 @@ def _server(url: URL) -> Engine:
             "set LENDWATT_DATABASE_URL to sqlite:///path/to/file.db."
         )
         raise StartError(msg) from wrong
+    event.listen(engine, "handle_error", _say_unavailable)
+    return engine
+
+
+def _say_unavailable(context: ExceptionContext) -> None:
+    """A server that has become read-only is away for us, though its driver calls it a bug."""
+    error = context.original_exception
+    if getattr(error, "sqlstate", None) == _READ_ONLY_STATE:
+        raise OperationalError(context.statement, None, error) from error
 
 
 def _set_up_sqlite(connection: Any, _record: object) -> None:
@@ -157,7 +173,7 @@ def read_only(engine: Engine) -> Engine:
     """Give the same engine, for connections that only read: they wait for no writer."""
     if engine.dialect.name == "sqlite":
         return engine.execution_options(**{_READ_ONLY: True})
-    return engine.execution_options(postgresql_readonly=True)
+    return engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
 
 
 class Database:

@@ -52,9 +52,9 @@ def spend_send(session: Session, *, subject: str, hour: datetime, sends_max: int
             index_elements=["subject", "hour"],
             set_={"sent": SigninQuota.sent + 1},
             where=col(SigninQuota.sent) < sends_max,
-        )
-    )
-    return _rows(spent) == 1
+        ).returning(col(SigninQuota.sent))
+    ).scalar()
+    return spent is not None
 
 
 def spend_guess(session: Session, *, phone: str, tries_max: int, now: datetime) -> Guessable | None:
