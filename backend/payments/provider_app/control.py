@@ -21,6 +21,9 @@ from backend.payments.provider_app.faults import (
 )
 
 _ANY_SEED: Final = 2**63 - 1
+Span = Annotated[float, Field(ge=0, le=MAX_FOR_S)]
+"""Seconds."""
+
 router = APIRouter(prefix="/sandbox/faults", dependencies=[Depends(account)], tags=["faults"])
 
 
@@ -36,8 +39,8 @@ class ArmBody(BaseModel):
     at: frozenset[At] = Field(default=frozenset(), description="Empty: wherever it fits.")
     reference: str | None = Field(default=None, max_length=64, description="Only what bears it.")
     times: int = Field(default=1, ge=1, le=MAX_TIMES)
-    for_s: float | None = Field(
-        default=None, ge=0, le=MAX_FOR_S, description="The fault's own span; left out: the usual."
+    for_s: Span | None = Field(
+        default=None, description="The fault's own span; left out: the usual."
     )
 
 
@@ -51,6 +54,7 @@ class ChanceBody(BaseModel):
 
     seed: int = Field(ge=0, le=_ANY_SEED)
     per_mille: dict[Fault, Annotated[int, Field(ge=0, le=1000)]]
+    for_s: dict[Fault, Span] = Field(default_factory=dict, description="Where not the usual.")
 
 
 @router.get("")
@@ -70,7 +74,7 @@ def arm(body: ArmBody, faults: CurrentFaults) -> Armed:
 @router.put("/chance")
 def leave_to_chance(body: ChanceBody, faults: CurrentFaults) -> ChanceBody:
     """Have faults strike by chance from now on: the same seed, the same faults."""
-    faults.leave_to(Chance(seed=body.seed, per_mille=body.per_mille))
+    faults.leave_to(Chance(seed=body.seed, per_mille=body.per_mille, for_s=body.for_s))
     return body
 
 

@@ -24,7 +24,7 @@ import hashlib
 import threading
 from collections import Counter, deque
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from itertools import count
@@ -176,6 +176,8 @@ class Chance:
     seed: int
     per_mille: Mapping[Fault, int]
     """Of a thousand times that a fault could strike, how often it does."""
+    for_s: Mapping[Fault, float] = field(default_factory=dict)
+    """How long, for those that the usual span does not suit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -297,13 +299,14 @@ class Faults:
         return None
 
     def _by_chance(self, at: At, among: frozenset[Fault]) -> tuple[Fault, float] | None:
-        if self._chance is None:
+        chance = self._chance
+        if chance is None:
             return None
-        for fault, per_mille in sorted(self._chance.per_mille.items()):
+        for fault, per_mille in sorted(chance.per_mille.items()):
             if fault in among and at in FITS[fault]:
                 self._asked[fault, at] += 1
-                if _drawn(self._chance.seed, fault, at, self._asked[fault, at]) < per_mille:
-                    return fault, FOR_S.get(fault, 0.0)
+                if _drawn(chance.seed, fault, at, self._asked[fault, at]) < per_mille:
+                    return fault, chance.for_s.get(fault, FOR_S.get(fault, 0.0))
         return None
 
 

@@ -6,7 +6,7 @@ import socket
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -41,11 +41,12 @@ class HandClock:
 
 
 class Receiver:
-    """The payee's end: hears notices, and answers with what it is told to."""
+    """The payee's end: hears notices, and answers with what it is told to, or passes them on."""
 
     def __init__(self) -> None:
         self.answers: deque[int] = deque()
         self.on_hearing: Callable[[], None] = lambda: None
+        self.passes_on: Callable[[Heard], int] | None = None
         self._heard: list[Heard] = []
         self._changed = threading.Condition()
         receiver = self
@@ -66,10 +67,11 @@ class Receiver:
 
     def hear(self, message: Heard) -> int:
         self.on_hearing()
+        answer = self.passes_on(message) if self.passes_on else None
         with self._changed:
             self._heard.append(message)
             self._changed.notify_all()
-            return self.answers.popleft() if self.answers else 204
+            return answer or (self.answers.popleft() if self.answers else 204)
 
     def wait(self, enough: Callable[[list[Heard]], bool]) -> list[Heard]:
         """What was heard, once it is enough."""
@@ -180,9 +182,9 @@ class SandboxBench(Bench):
         """Have a fault strike: see the sandbox's ``faults.py``."""
         self.raw("POST", "/sandbox/faults", json={"fault": fault, **more}).raise_for_status()
 
-    def leave_to_chance(self, seed: int, **per_mille: int) -> None:
+    def leave_to_chance(self, seed: int, per_mille: Mapping[str, int], **for_s: float) -> None:
         """Have these faults strike so many times in a thousand."""
-        body = {"seed": seed, "per_mille": per_mille}
+        body = {"seed": seed, "per_mille": per_mille, "for_s": for_s}
         self.raw("PUT", "/sandbox/faults/chance", json=body).raise_for_status()
 
     def calm(self) -> None:

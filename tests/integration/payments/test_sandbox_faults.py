@@ -459,7 +459,7 @@ def test_only_the_account_may_tell_it_to(sandbox):
 
 def test_what_is_armed_and_what_struck_is_listed(sandbox):
     sandbox.arm("no_answer", at=["capture"], reference="order-7", times=3, for_s=2)
-    sandbox.leave_to_chance(7, slow=0)
+    sandbox.leave_to_chance(7, {"slow": 0}, slow=0.5)
     sandbox.arm("declined", at=["create"])
     with pytest.raises(ProviderDeclined):
         sandbox.ask(reference="order-8")
@@ -476,7 +476,11 @@ def test_what_is_armed_and_what_struck_is_listed(sandbox):
             "for_s": 2,
         }
     ]
-    assert listing["chance"] == {"seed": 7, "per_mille": {"slow": 0}}
+    assert listing["chance"] == {
+        "seed": 7,
+        "per_mille": {"slow": 0},
+        "for_s": {"slow": 0.5},
+    }
     (struck,) = listing["struck"]
     assert (struck["number"], struck["fault"], struck["at"]) == (1, "declined", "create")
     assert struck["reference"] == "order-8"
@@ -484,7 +488,7 @@ def test_what_is_armed_and_what_struck_is_listed(sandbox):
 
 def test_told_to_behave_it_does(sandbox):
     sandbox.arm("declined", times=1000)
-    sandbox.leave_to_chance(7, error_before=1000)
+    sandbox.leave_to_chance(7, {"error_before": 1000})
 
     sandbox.calm()
 

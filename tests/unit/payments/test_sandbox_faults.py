@@ -6,6 +6,7 @@ import pytest
 
 from backend.payments.provider_app.faults import (
     FITS,
+    FOR_S,
     IN_ANSWER,
     IN_NOTICE,
     MAX_ARMED,
@@ -130,6 +131,19 @@ def test_chance_strikes_about_as_often_as_it_is_told_to():
     assert 80 < met.count(Fault.NOTICE_LOST) < 160
     assert set(by_chance(7, {Fault.SLOW: 0})) == {None}
     assert None not in by_chance(7, {Fault.SLOW: 1000, Fault.NOTICE_LOST: 1000})
+
+
+def test_a_span_is_the_usual_one_unless_it_is_said(faults):
+    usual = Chance(seed=1, per_mille={Fault.SLOW: 1000})
+    said = Chance(seed=1, per_mille={Fault.SLOW: 1000}, for_s={Fault.SLOW: 0.25})
+
+    for chance, for_s in ((usual, FOR_S[Fault.SLOW]), (said, 0.25)):
+        faults.leave_to(chance)
+        assert faults.strike(At.CAPTURE, "r", among=ANY).for_s == for_s
+    for for_s in (None, 7):
+        faults.arm(Fault.SLOW, for_s=for_s)
+        met = faults.strike(At.CAPTURE, "r", among=ANY)
+        assert met.for_s == (FOR_S[Fault.SLOW] if for_s is None else for_s)
 
 
 def test_what_is_armed_comes_before_chance(faults):
