@@ -27,8 +27,10 @@ from backend.api.shapes import (
     reasons,
 )
 from backend.domain.geo import Point
+from backend.domain.money import Minor
+from backend.domain.rental import RentalState, Stage, states_in
 from backend.principal import Principal
-from backend.services import payments, rentals
+from backend.services import payments, purchases, rentals, returns, swaps
 
 router = APIRouter(tags=["renter"], route_class=IdempotentRoute)
 _bearer = HTTPBearer(auto_error=False)
@@ -58,6 +60,38 @@ class AskIn(PlaceIn):
     """Ask for the bank with this label to be brought here."""
 
     qr_token: QrToken
+
+
+class CancelIn(In):
+    """The fee that was seen."""
+
+    fee_minor: int = Field(
+        default=0,
+        ge=0,
+        description="`cancel_fee_minor` as you saw it; if it costs more by now, nothing happens.",
+        examples=[200],
+    )
+
+
+class ClaimIn(PlaceIn):
+    """Where the bank was left, and with whom."""
+
+    note: str = Field(default="", max_length=150, examples=["given to the lady at the counter"])
+
+
+class SwapIn(In):
+    """What is wrong with the bank, and where to bring another."""
+
+    reason: str = Field(min_length=1, max_length=150, examples=["the cable is broken"])
+    place: PlaceIn | None = Field(default=None, description="Null: where this one was brought to.")
+
+
+class BuyOutIn(In):
+    """The price of keeping the bank."""
+
+    amount_minor: int = Field(
+        ge=0, description="`tariff.cap_total_minor`, as you saw it.", examples=[9900]
+    )
 
 
 class DepositNoticeOut(Out):
@@ -116,11 +150,13 @@ def mine(
     who: CurrentPrincipal,
     now: Now,
     lang: Reader,
+    stage: Annotated[Stage | None, Query(description="Only those of this stage.")] = None,
     before: Before = None,
     limit: Limit = 20,
 ) -> RentalsOut:
     """List my rentals, newest first."""
-    views = rentals.mine(session, who=who, before=before, limit=limit, now=now)
+    states = frozenset(RentalState) if stage is None else states_in(stage)
+    views = rentals.mine(session, who=who, states=states, before=before, limit=limit, now=now)
     return RentalsOut.of(views, lang, limit=limit, for_renter=True)
 
 
@@ -135,10 +171,17 @@ def one(
 
 @router.post("/rentals/{rental_id}/cancel")
 def cancel(
-    rental_id: str, session: DbSession, who: CurrentPrincipal, now: Now, lang: Reader
+    *,
+    rental_id: str,
+    body: CancelIn | None = None,
+    session: DbSession,
+    who: CurrentPrincipal,
+    now: Now,
+    lang: Reader,
 ) -> RentalOut:
-    """Call it off, before it is handed over."""
-    rental = rentals.cancel(session, who=who, rental_id=rental_id, now=now)
+    """Call it off before it is handed over, for the fee that you saw."""
+    seen_minor = Minor(0 if body is None else body.fee_minor)
+    rental = rentals.cancel(session, who=who, rental_id=rental_id, seen_minor=seen_minor, now=now)
     return RentalOut.of(rentals.view(session, rental, now=now), lang, for_renter=True)
 
 
@@ -207,7 +250,59 @@ def ask_return(
     lang: Reader,
 ) -> RentalOut:
     """Ask for the bank to be fetched here. The meter stops now."""
-    rental = rentals.ask_return(session, who=who, rental_id=rental_id, place=body.place(), now=now)
+    rental = returns.ask_return(session, who=who, rental_id=rental_id, place=body.place(), now=now)
+    return RentalOut.of(rentals.view(session, rental, now=now), lang, for_renter=True)
+
+
+@router.post("/rentals/{rental_id}/claim-returned")
+def claim_returned(
+    *,
+    rental_id: str,
+    body: ClaimIn,
+    session: DbSession,
+    who: CurrentPrincipal,
+    now: Now,
+    lang: Reader,
+) -> RentalOut:
+    """Say that it is back already. The meter stops now; staff look, and confirm or deny it."""
+    rental = returns.claim(
+        session, who=who, rental_id=rental_id, place=body.place(), note_=body.note, now=now
+    )
+    return RentalOut.of(rentals.view(session, rental, now=now), lang, for_renter=True)
+
+
+@router.post("/rentals/{rental_id}/swap", status_code=201)
+def swap(
+    *,
+    rental_id: str,
+    body: SwapIn,
+    session: DbSession,
+    who: CurrentPrincipal,
+    now: Now,
+    lang: Reader,
+) -> RentalOut:
+    """Have a broken bank fetched and another brought for nothing: answered with its rental."""
+    place = None if body.place is None else body.place.place()
+    rental = swaps.swap(
+        session, who=who, rental_id=rental_id, place=place, reason=body.reason, now=now
+    )
+    return RentalOut.of(rentals.view(session, rental, now=now), lang, for_renter=True)
+
+
+@router.post("/rentals/{rental_id}/buy-out")
+def buy_out(
+    *,
+    rental_id: str,
+    body: BuyOutIn,
+    session: DbSession,
+    who: CurrentPrincipal,
+    now: Now,
+    lang: Reader,
+) -> RentalOut:
+    """Keep the bank, or pay for having lost it. If it is found in time, that is given back."""
+    rental = purchases.buy(
+        session, who=who, rental_id=rental_id, amount_minor=Minor(body.amount_minor), now=now
+    )
     return RentalOut.of(rentals.view(session, rental, now=now), lang, for_renter=True)
 
 

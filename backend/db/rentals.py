@@ -3,11 +3,12 @@
 A rental moves by ``UPDATE … WHERE state = :old`` with the row count read, and leaves a step.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy import func
 from sqlmodel import Session, col, select, update
 
 from backend.db.tables.rentals import (
@@ -19,6 +20,7 @@ from backend.db.tables.rentals import (
     RentalStepRow,
 )
 from backend.domain.custody import Proof
+from backend.domain.overdue import OUT
 from backend.domain.rental import RentalEvent, RentalState
 from backend.ids import new_id
 
@@ -36,6 +38,12 @@ def read(session: Session, rental_id: str) -> RentalRow:
     return session.exec(select(RentalRow).where(RentalRow.id == rental_id)).one()
 
 
+def find(session: Session, rental_id: str) -> RentalRow | None:
+    """A rental, whoever asks: for the operator; locked for this transaction."""
+    found = select(RentalRow).where(RentalRow.id == rental_id).with_for_update()
+    return session.exec(found.execution_options(populate_existing=True)).first()
+
+
 def rented(session: Session, rental_id: str, *, renter_id: str) -> RentalRow | None:
     """A rental, if it is this renter's."""
     return session.exec(
@@ -51,10 +59,17 @@ def rented_from(session: Session, rental_id: str, *, merchant_id: str) -> Rental
 
 
 def rentals_of(
-    session: Session, renter_id: str, *, before: str | None, limit: int
+    session: Session,
+    renter_id: str,
+    *,
+    states: Collection[RentalState],
+    before: str | None,
+    limit: int,
 ) -> Sequence[RentalRow]:
-    """A renter's rentals, newest first; those older than ``before``."""
-    found = select(RentalRow).where(RentalRow.renter_id == renter_id)
+    """A renter's rentals in these states, newest first; those older than ``before``."""
+    found = select(RentalRow).where(
+        RentalRow.renter_id == renter_id, col(RentalRow.state).in_(states)
+    )
     if before is not None:
         found = found.where(RentalRow.id < before)
     return session.exec(found.order_by(col(RentalRow.id).desc()).limit(limit)).all()
@@ -97,6 +112,86 @@ def owes(session: Session, renter_id: str) -> bool:
         RentalRow.renter_id == renter_id, RentalRow.state == RentalState.PAYMENT_DUE
     )
     return session.exec(found).first() is not None
+
+
+def count_open(session: Session, renter_id: str) -> int:
+    """How many banks this renter waits for or has."""
+    found = select(func.count()).select_from(RentalRow)
+    mine = found.where(RentalRow.renter_id == renter_id, col(RentalRow.state).in_(OCCUPYING))
+    return session.exec(mine).one()
+
+
+def last_metered(
+    session: Session, renter_id: str, *, before: datetime, but: str
+) -> RentalRow | None:
+    """The renter's rental that was metered last before that, and has ended; not this one."""
+    found = select(RentalRow).where(
+        RentalRow.renter_id == renter_id,
+        RentalRow.id != but,
+        col(RentalRow.billing_start_at) < before,
+        col(RentalRow.returned_at).is_not(None) | col(RentalRow.return_requested_at).is_not(None),
+    )
+    return session.exec(found.order_by(col(RentalRow.billing_start_at).desc()).limit(1)).first()
+
+
+def billed_at(session: Session, bank_id: str, at: datetime) -> RentalRow | None:
+    """The rental that was billed for this moment of a bank's, locked for this transaction."""
+    found = select(RentalRow).where(
+        RentalRow.bank_id == bank_id,
+        col(RentalRow.state).in_((RentalState.PAYMENT_DUE, RentalState.COMPLETED)),
+        col(RentalRow.billing_start_at) <= at,
+        col(RentalRow.returned_at) > at,
+    )
+    return session.exec(found.order_by(col(RentalRow.id).desc()).with_for_update()).first()
+
+
+def purchase(session: Session, bank_id: str) -> RentalRow | None:
+    """The rental in which this bank was last bought, locked for this transaction."""
+    found = select(RentalRow).where(
+        RentalRow.bank_id == bank_id, col(RentalRow.bought_out_at).is_not(None)
+    )
+    return session.exec(found.order_by(col(RentalRow.id).desc()).with_for_update()).first()
+
+
+def substitute(session: Session, rental_id: str) -> RentalRow | None:
+    """The rental that replaces this one, unless it came to nothing."""
+    nothing = (RentalState.CANCELLED, RentalState.UNDELIVERABLE)
+    found = select(RentalRow).where(
+        RentalRow.replaces_id == rental_id, col(RentalRow.state).not_in(nothing)
+    )
+    return session.exec(found).first()
+
+
+def due(session: Session, *, now: datetime, out_since: datetime, limit: int) -> Sequence[str]:
+    """Ids of rentals whose banks are out and are to be looked after now.
+
+    Args:
+        session: a transaction.
+        now: the time.
+        out_since: those that nobody looked after yet were handed over by then.
+        limit: how many.
+    """
+    first = col(RentalRow.due_at).is_(None) & (col(RentalRow.handed_over_at) <= out_since)
+    found = select(RentalRow.id).where(
+        col(RentalRow.state).in_(OUT), first | (col(RentalRow.due_at) <= now)
+    )
+    return session.exec(found.order_by(col(RentalRow.id)).limit(limit)).all()
+
+
+def claims_for_operator(session: Session, *, denials: int, limit: int) -> Sequence[RentalRow]:
+    """Rentals said to be back, of which their merchant has denied that so often already."""
+    denied = (
+        select(RentalStepRow.rental_id)
+        .where(RentalStepRow.event == RentalEvent.DENY_RETURN)
+        .group_by(RentalStepRow.rental_id)
+        .having(func.count() >= denials)
+    )
+    found = select(RentalRow).where(
+        RentalRow.state == RentalState.RETURNING,
+        col(RentalRow.claimed_returned_at).is_not(None),
+        col(RentalRow.id).in_(denied),
+    )
+    return session.exec(found.order_by(col(RentalRow.id)).limit(limit)).all()
 
 
 def without_command(session: Session, *, limit: int) -> Sequence[str]:
@@ -142,6 +237,13 @@ def move(session: Session, rental_id: str, step: Move, changes: dict[str, Any]) 
         )
     )
     return True
+
+
+def count_steps(session: Session, rental_id: str, event: RentalEvent) -> int:
+    """How often this happened in a rental."""
+    found = select(func.count()).select_from(RentalStepRow)
+    these = found.where(RentalStepRow.rental_id == rental_id, RentalStepRow.event == event)
+    return session.exec(these).one()
 
 
 def steps(session: Session, rental_id: str) -> Sequence[RentalStepRow]:

@@ -156,6 +156,15 @@ def withdraw(session: Session, command_id: str, *, now: datetime) -> bool:
     return withdrawn.rowcount == 1
 
 
+def withdraw_all(session: Session, bank_id: str, *, now: datetime) -> None:
+    """Take every wish back that a bank was not sent yet."""
+    session.exec(
+        update(CommandRow)
+        .where(col(CommandRow.bank_id) == bank_id, col(CommandRow.status) == "created")
+        .values(status="failed", reason="withdrawn", ended_at_ms=to_ms(now))
+    )
+
+
 def is_in_doubt(session: Session, command_id: str) -> bool:
     """Whether a command's deadline passed, and nothing tells whether it was carried out."""
     found = select(CommandRow.status).where(CommandRow.id == command_id)

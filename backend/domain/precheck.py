@@ -37,6 +37,8 @@ class WhyNot(StrEnum):
     OFFLINE = "offline"
     LOW = "low"
     UNPAID_BILL = "unpaid_bill"
+    TOO_MANY_RENTALS = "too_many_rentals"
+    SUSPENDED = "account_suspended"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +69,10 @@ class Facts:
     """A fault is present, or the lock is jammed."""
     has_unpaid_bill: bool
     """Whether who asks still owes for an earlier rental."""
+    has_too_many: bool = False
+    """Whether who asks has as many rentals as one may have."""
+    is_suspended: bool = False
+    """Whether who asks is kept from renting by an operator."""
     min_battery_pct: int = MIN_BATTERY_PCT
 
 
@@ -87,6 +93,8 @@ def precheck(facts: Facts) -> tuple[WhyNot, ...]:
         WhyNot.OFFLINE: not (facts.is_online and _is_fresh(facts)),
         WhyNot.LOW: facts.battery_pct is not None and facts.battery_pct < facts.min_battery_pct,
         WhyNot.UNPAID_BILL: facts.has_unpaid_bill,
+        WhyNot.TOO_MANY_RENTALS: facts.has_too_many,
+        WhyNot.SUSPENDED: facts.is_suspended,
     }
     return tuple(why for why, holds in against.items() if holds)
 

@@ -1,17 +1,21 @@
 """Whether a bank can be rented now, from what the database knows."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from sqlmodel import Session
 
-from backend.db import market, rentals, seam
+from backend.db import market, people, rentals, seam
 from backend.db.seam import Seen
 from backend.db.tables.market import BankRow, MerchantRow, MerchantStatus
 from backend.domain.errors import Code, Refusal
 from backend.domain.geo import Point, distance_m
+from backend.domain.hours import is_open_at
 from backend.domain.precheck import MIN_BATTERY_PCT, UNFIT, Facts, WhyNot, precheck
+from backend.domain.tariff import Terms, from_json
+from backend.limits import OPEN_RENTALS_MAX
 
 MIN_FEEDING_PCT = 10
 """Below this a bank that is already out will not feed."""
@@ -33,7 +37,7 @@ def look_at_all(
     ids = [bank.id for bank in banks]
     shadows = seam.seen_all(session, ids)
     reserved = market.reserved(session, ids)
-    has_tariff = market.tariff(session, of.id) is not None
+    terms = _terms(session, of)
     return [
         Looked(
             bank=bank,
@@ -43,9 +47,9 @@ def look_at_all(
                     bank,
                     of,
                     shadows.get(bank.id),
-                    has_tariff=has_tariff,
                     is_reserved=bank.id in reserved,
                     now=now,
+                    **_asked(terms),
                 )
             ),
         )
@@ -63,12 +67,13 @@ def look_at(
         bank,
         of,
         seen,
-        has_tariff=market.tariff(session, of.id) is not None,
         is_reserved=bool(market.reserved(session, [bank.id])),
         now=now,
         distance=None if here is None else distance_m(here, Point(lat=of.lat, lng=of.lng)),
-        has_unpaid_bill=asker_id is not None and rentals.owes(session, asker_id),
+        **_asked(_terms(session, of)),
     )
+    if asker_id is not None:
+        facts = _for(session, asker_id, facts)
     return Looked(bank=bank, seen=seen, why_not=precheck(facts))
 
 
@@ -111,6 +116,29 @@ def refuse(why_not: Sequence[WhyNot]) -> None:
         raise Refusal(Code.BANK_UNAVAILABLE, why=",".join(why_not))
 
 
+def _terms(session: Session, of: MerchantRow) -> Terms | None:
+    price = market.tariff(session, of.id)
+    return None if price is None else from_json(price.terms)
+
+
+def _asked(terms: Terms | None) -> dict[str, Any]:
+    """What a tariff asks of a bank."""
+    if terms is None:
+        return {"has_tariff": False}
+    return {"has_tariff": True, "min_battery_pct": terms.min_battery_pct}
+
+
+def _for(session: Session, asker_id: str, facts: Facts) -> Facts:
+    """Add what speaks against who asks."""
+    asker = people.person(session, asker_id)
+    return replace(
+        facts,
+        has_unpaid_bill=rentals.owes(session, asker_id),
+        has_too_many=rentals.count_open(session, asker_id) >= OPEN_RENTALS_MAX,
+        is_suspended=asker is not None and asker.suspended_at is not None,
+    )
+
+
 def _facts(
     bank: BankRow,
     of: MerchantRow,
@@ -120,7 +148,6 @@ def _facts(
     is_reserved: bool,
     now: datetime,
     distance: int | None = None,
-    has_unpaid_bill: bool = False,
     min_battery_pct: int = MIN_BATTERY_PCT,
 ) -> Facts:
     return Facts(
@@ -130,13 +157,13 @@ def _facts(
         holder=bank.holder,
         is_offered=bank.is_offered,
         is_reserved=is_reserved,
-        is_open=of.is_open,
+        is_open=of.is_open and is_open_at(of.hours, of.timezone, now),
         distance_m=distance,
         service_radius_m=of.service_radius_m,
         is_online=seen is not None and seen.presence != "offline",
         battery_pct=None if seen is None else seen.battery_pct,
         battery_age_s=None if seen is None else int((now - seen.state_at).total_seconds()),
         has_fault=seen is not None and (bool(seen.faults) or seen.lock == "jammed"),
-        has_unpaid_bill=has_unpaid_bill,
+        has_unpaid_bill=False,
         min_battery_pct=min_battery_pct,
     )

@@ -5,18 +5,19 @@ The meter and the bill ask the same pure function; they differ only in where tim
 
 import json
 from dataclasses import asdict
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlmodel import Session
 
-from backend.db import money, outbox, seam
+from backend.db import money, outbox, rentals, seam
 from backend.db.tables.money import Ask, DepositRow
 from backend.db.tables.rentals import RentalRow
 from backend.domain import ledger, tariff
 from backend.domain.custody import Proof
 from backend.domain.deposit import ENDED
 from backend.domain.money import Minor
+from backend.domain.overdue import REMIND_EVERY
 from backend.domain.rental import (
     RentalEvent,
     RentalState,
@@ -57,8 +58,40 @@ def note_evidence(session: Session, rental: RentalRow) -> None:
         )
         asked = rental.return_requested_at
         if start is not None and (asked is None or start < asked):
-            rental.billing_start_at = start
+            _start_meter(session, rental, at=start)
     session.add(rental)
+
+
+def _start_meter(session: Session, rental: RentalRow, *, at: datetime) -> None:
+    """Start billing, with what is left of the free minutes, and look again at the cap."""
+    rental.billing_start_at = at
+    rental.free_used_s = _free_used_s(session, rental, at=at)
+    capped = capped_at(rental)
+    if capped is not None:
+        first_look = rental.due_at or (rental.handed_over_at or at) + REMIND_EVERY
+        rental.due_at = min(first_look, capped)
+
+
+def _free_used_s(session: Session, rental: RentalRow, *, at: datetime) -> int:
+    """Free seconds that are used up: by a rental that just ended, or by the one this replaces."""
+    terms = terms_of(rental)
+    if rental.replaces_id is not None:
+        replaced = rentals.read(session, rental.replaces_id)
+        return min(terms.free_s, _visit_s(replaced, now=at))
+    earlier = rentals.last_metered(session, rental.renter_id, before=at, but=rental.id)
+    if earlier is None or earlier.billing_start_at is None:
+        return 0
+    return tariff.free_used(
+        terms,
+        earlier_start=earlier.billing_start_at - timedelta(seconds=earlier.free_used_s),
+        earlier_end=end_at(earlier, now=at),
+        start=at,
+    )
+
+
+def _visit_s(rental: RentalRow, *, now: datetime) -> int:
+    """How much of a visit's free time is behind a rental, its forerunners' included."""
+    return rental.free_used_s + price_at(rental, now=now).elapsed_s
 
 
 def _plugged_at(session: Session, rental: RentalRow) -> datetime | None:
@@ -76,8 +109,30 @@ def _plugged_at(session: Session, rental: RentalRow) -> datetime | None:
 
 def price_at(rental: RentalRow, *, now: datetime) -> tariff.Price:
     """What the rental costs so far: the running total, frozen by the first sign of a return."""
+    return _price(rental, end=end_at(rental, now=now))
+
+
+def price_until(rental: RentalRow, *, end: datetime) -> tariff.Price:
+    """What the rental would cost, had it ended then."""
+    return _price(rental, end=end)
+
+
+def end_at(rental: RentalRow, *, now: datetime) -> datetime:
+    """The end of billing, or now while the meter runs."""
     end = rental.returned_at or _ended_at(rental, collected_at=rental.collected_at)
-    return _price(rental, end=now if end is None else min(end, now))
+    return now if end is None else min(end, now)
+
+
+def capped_at(rental: RentalRow) -> datetime | None:
+    """When keeping the bank reaches the total cap; None: never, or billing has not started."""
+    if rental.billing_start_at is None:
+        return None
+    return tariff.reaches_cap_at(
+        terms_of(rental),
+        start=rental.billing_start_at,
+        delivery_late=rental.is_delivery_free,
+        free_used_s=rental.free_used_s,
+    )
 
 
 def _ended_at(rental: RentalRow, *, collected_at: datetime | None) -> datetime | None:

@@ -2,6 +2,9 @@
 
 A fact is never refused: one that concerns no rental, or comes too late to matter, does
 nothing. Nothing is taken from when a fact *arrived*: a start or an end is when it occurred.
+
+Whatever is heard of a bank that feeds although nobody pays for it, it is told to stop: it was
+away when it was told to, it started after all, or it never was anybody's to start.
 """
 
 from datetime import datetime
@@ -11,10 +14,11 @@ from sqlmodel import Session
 
 from backend.db import market, rentals, seam
 from backend.db.notifications import notify
-from backend.db.tables.rentals import JobKind, RentalRow
+from backend.db.tables.rentals import RentalRow
+from backend.domain.custody import Holder
 from backend.domain.rental import RentalEvent, RentalState
-from backend.services import billing, hooks
-from backend.services.rentals import Place, open_job, stop_feeding
+from backend.services import billing, corrections, dispatch, feeding, hooks
+from backend.services.places import Place
 from backend.services.steps import advance, hear, note
 from gateway.events import (
     BankLocked,
@@ -36,27 +40,25 @@ from gateway.events import (
     OutputOn,
 )
 
-_OVER = frozenset({RentalState.RETURNING, RentalState.START_FAILED})
-"""States in which the meter has stopped, or never ran, and the bank is still out."""
-
 
 def apply(session: Session, event: Event, *, now: datetime) -> None:
     """Do what follows from a fact, in the transaction that marks it done."""
     match event:
         case CommandOutcome():
             _end_of_command(session, event, now=now)
+            _stop_if_unpaid(session, event, now=now)
         case OutputOn() | OutputOff() | LoadPlugged() | LoadUnplugged():
             rental = rentals.renting(session, event.bank)
             if rental is not None:
                 billing.note_evidence(session, rental)
-                _stop_if_over(session, rental, now=now)
+            if isinstance(event, OutputOff):
+                corrections.hear_late_off(session, event, now=now)
+            _stop_if_unpaid(session, event, now=now)
         case BatteryLow(battery_pct=level) | BatteryRecovered(battery_pct=level):
             _tell_owner(session, event, {"battery_pct": level}, now=now)
         case BankOnline():
             _tell_owner(session, event, {}, now=now)
-            rental = rentals.renting(session, event.bank)
-            if rental is not None:
-                _stop_if_over(session, rental, now=now)
+            _stop_if_unpaid(session, event, now=now)
         case BankLocked() | BankUnlocked() | LockJammed() | BankOffline():
             _tell_owner(session, event, {}, now=now)
         case FaultRaised(fault=fault) | FaultCleared(fault=fault):
@@ -65,19 +67,19 @@ def apply(session: Session, event: Event, *, now: datetime) -> None:
             pass
 
 
-def _stop_if_over(session: Session, rental: RentalRow, *, now: datetime) -> None:
-    """Have a bank stop that feeds although nobody pays for it any more.
-
-    It was away when it was told to, or it started after all.
-    """
-    if rental.state in _OVER:
-        stop_feeding(session, rental, now=now)
+def _stop_if_unpaid(session: Session, event: Event, *, now: datetime) -> None:
+    """Have a bank stop that feeds although nobody pays for it."""
+    rental = rentals.renting(session, event.bank)
+    if rental is None:
+        feeding.stop(session, event.bank, cause=event.id[:64], now=now)
+    elif not feeding.may_feed(rental):
+        feeding.stop_feeding(session, rental, now=now)
 
 
 def _tell_owner(session: Session, event: Event, facts: dict[str, Any], *, now: datetime) -> None:
     """Let a bank's merchant hear what became of it: ``bank.battery_low``, ``bank.unlocked``."""
     bank = market.find_bank(session, event.bank)
-    if bank is None:
+    if bank is None or bank.holder is Holder.SOLD:  # what becomes of that is not theirs to know
         return
     data = {
         "bank_id": bank.id,
@@ -149,14 +151,19 @@ def _told_late(
         confirmed_at=_fed_at(session, rental, event),
     )
     billing.note_evidence(session, rental)
-    stop_feeding(session, rental, now=now)
 
 
 def _did_not_start(
     session: Session, rental: RentalRow, event: CommandOutcome, *, now: datetime
 ) -> None:
+    start_failed(session, rental, evidence=event.id, by_id=None, now=now)
+
+
+def start_failed(
+    session: Session, rental: RentalRow, *, evidence: str, by_id: str | None, now: datetime
+) -> None:
     """Nothing is billed, the deposit is let go, and the bank is fetched."""
-    advance(session, rental, RentalEvent.START_REFUSED, now=now, evidence=event.id)
+    advance(session, rental, RentalEvent.START_REFUSED, now=now, evidence=evidence, by_id=by_id)
     billing.release_deposit(session, rental, now=now)
     place = Place(lat=rental.lat, lng=rental.lng, address=rental.address)
-    open_job(session, rental, JobKind.COLLECTION, place=place, now=now)
+    dispatch.begin_collection(session, rental, place=place, now=now)

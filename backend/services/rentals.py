@@ -1,9 +1,13 @@
-"""The renter's use cases: look at a bank, ask for it, scan it, give it back."""
+"""The renter's use cases until the bank feeds: look, ask, call off, scan; and what all are shown.
+
+How a bank comes back is ``returns``; one that is broken, ``swaps``; one that stays, ``purchases``.
+"""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session
@@ -12,29 +16,22 @@ from backend.db import market, money, rentals, seam
 from backend.db.seam import Seen
 from backend.db.tables.market import BankRow, MerchantRow
 from backend.db.tables.money import DepositRow, PaymentRow
-from backend.db.tables.rentals import JobKind, JobRow, JobState, RentalRow, RentalStepRow
+from backend.db.tables.rentals import RentalRow, RentalStepRow
 from backend.domain import tariff
+from backend.domain.cancellation import CancelFee, cancel_fee, check_seen
 from backend.domain.errors import Code, Refusal
 from backend.domain.geo import Point
 from backend.domain.handover import CODE_DIGITS, check_scan
 from backend.domain.lang import Lang
+from backend.domain.money import Minor
+from backend.domain.overdue import OUT, is_missing
 from backend.domain.precheck import WhyNot
 from backend.domain.rental import CLOSED, RentalEvent, RentalState, step
 from backend.ids import new_digits, new_id
-from backend.limits import COMMAND_EXPIRY_S
 from backend.principal import Principal
-from backend.services import availability, billing
+from backend.services import availability, billing, dispatch
+from backend.services.places import Place
 from backend.services.steps import advance, announce, hear
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """Where to bring a bank, or to fetch it: WGS-84, and in words."""
-
-    lat: float
-    lng: float
-    address: str
-
 
 # -- before -----------------------------------------------------------------------------
 
@@ -110,53 +107,60 @@ def ask(
         address=place.address,
         code=new_digits(CODE_DIGITS),
     )
-    _insert(session, rental)
-    open_job(session, rental, JobKind.DELIVERY, place=place, now=now)
-    announce(session, rental, now=now)
+    order(session, rental, now=now)
     return rental
 
 
-def _insert(session: Session, rental: RentalRow) -> None:
+def order(session: Session, rental: RentalRow, *, now: datetime) -> None:
+    """Have a new rental's bank brought; its merchant's people hear at once.
+
+    Raises:
+        Refusal: ALREADY_TAKEN if another renter was quicker by a moment.
+    """
     try:
         with session.begin_nested():
             session.add(rental)
     except IntegrityError as taken:  # the database lets one rental have a bank
         raise Refusal(Code.ALREADY_TAKEN) from taken
+    dispatch.begin_delivery(session, rental, now=now)
+    announce(session, rental, now=now)
 
 
-def open_job(
-    session: Session, rental: RentalRow, kind: JobKind, *, place: Place, now: datetime
-) -> None:
-    """Have staff asked to deliver or to collect."""
-    session.add(
-        JobRow(
-            id=new_id(),
-            rental_id=rental.id,
-            merchant_id=rental.merchant_id,
-            bank_id=rental.bank_id,
-            kind=kind,
-            state=JobState.OPEN,
-            lat=place.lat,
-            lng=place.lng,
-            address=place.address,
-            created_at=now,
-        )
-    )
-
-
-def cancel(session: Session, *, who: Principal, rental_id: str, now: datetime) -> RentalRow:
-    """Call a rental off before it is handed over.
+def cancel(
+    session: Session, *, who: Principal, rental_id: str, seen_minor: Minor, now: datetime
+) -> RentalRow:
+    """Call a rental off before it is handed over, for the fee that its renter saw at the most.
 
     Raises:
-        Refusal: NOT_FOUND; WRONG_STATE once it was handed over.
+        Refusal: NOT_FOUND; WRONG_STATE once it was handed over; CANCEL_COSTS if it costs more.
     """
-    rental = own(session, who, rental_id)
-    job = rentals.open_job(session, rental.id, JobKind.DELIVERY)
-    advance(session, rental, RentalEvent.CANCEL, now=now, by_id=who.person_id, closed_at=now)
-    if job is not None:
-        old = (JobState.OPEN, JobState.ACCEPTED, JobState.UNDER_WAY)
-        rentals.move_job(session, job.id, old=old, new=JobState.CANCELLED, done_at=now)
+    rental = own_locked(session, who, rental_id)
+    fee = cancel_fee_of(rental, now=now)
+    if fee is None:
+        raise Refusal(Code.WRONG_STATE, state=rental.state, event=RentalEvent.CANCEL)
+    check_seen(fee, seen_minor=seen_minor)
+    dispatch.end_jobs(session, rental, why="cancelled", now=now)
+    by: dict[str, Any] = {"by_id": who.person_id, "evidence": fee.stage, "cancelled_at": now}
+    if fee.fee_minor == 0:
+        advance(session, rental, RentalEvent.CANCEL, now=now, closed_at=now, **by)
+        return rental
+    price = tariff.cancelled(fee.fee_minor)
+    billing.bill(session, rental, RentalEvent.CANCEL_FOR_FEE, price=price, end=now, now=now, **by)
+    data = {"rental_id": rental.id, "fee_minor": fee.fee_minor}
+    hear(session, rental, kind="rental.cancelled", data=data, now=now)
     return rental
+
+
+def cancel_fee_of(rental: RentalRow, *, now: datetime) -> CancelFee | None:
+    """What calling this rental off costs now; None: it can not be called off any more."""
+    is_late = rental.promised_at is not None and now > rental.promised_at
+    is_excused = (
+        is_late
+        or rental.abnormal_at is not None
+        or rental.attempt > 1
+        or rental.replaces_id is not None
+    )
+    return cancel_fee(billing.terms_of(rental), rental.state, is_excused=is_excused)
 
 
 def renew_code(session: Session, *, who: Principal, rental_id: str) -> RentalRow:
@@ -165,7 +169,7 @@ def renew_code(session: Session, *, who: Principal, rental_id: str) -> RentalRow
     Raises:
         Refusal: NOT_FOUND; WRONG_STATE once there is nothing to hand over.
     """
-    rental = own(session, who, rental_id)
+    rental = own_locked(session, who, rental_id)
     if rental.handed_over_at is not None or rental.state in CLOSED:
         raise Refusal(Code.WRONG_STATE, state=rental.state, event="renew_code")
     rental.code = new_digits(CODE_DIGITS)
@@ -202,7 +206,7 @@ def scan(
         Refusal: NOT_FOUND; WRONG_STATE; WRONG_BANK if it is another bank's label;
             BANK_UNAVAILABLE if this one would not start.
     """
-    rental = own(session, who, rental_id)
+    rental = own_locked(session, who, rental_id)
     step(rental.state, RentalEvent.SCAN)
     check_label(session, expected=rental.bank_id, qr_token=qr_token)
     availability.must_feed(session, rental.bank_id, now=now)
@@ -224,52 +228,6 @@ def check_label(session: Session, *, expected: str, qr_token: str) -> None:
     """
     scanned = market.bank_by_token(session, qr_token)
     check_scan(expected=expected, scanned="?" if scanned is None else scanned.id)
-
-
-# -- giving back --------------------------------------------------------------------------
-
-
-def ask_return(
-    session: Session, *, who: Principal, rental_id: str, place: Place, now: datetime
-) -> RentalRow:
-    """Ask for the bank to be fetched here. The meter stops now, and the bank is told to stop.
-
-    Raises:
-        Refusal: NOT_FOUND; WRONG_STATE.
-    """
-    rental = own(session, who, rental_id)
-    moved = advance(
-        session,
-        rental,
-        RentalEvent.REQUEST_RETURN,
-        now=now,
-        by_id=who.person_id,
-        return_requested_at=now,
-        return_lat=place.lat,
-        return_lng=place.lng,
-        return_address=place.address,
-    )
-    if moved:
-        open_job(session, rental, JobKind.COLLECTION, place=place, now=now)
-        stop_feeding(session, rental, now=now)
-        if rental.deposit_held_at is None:
-            billing.release_deposit(session, rental, now=now)
-    return rental
-
-
-def stop_feeding(session: Session, rental: RentalRow, *, now: datetime) -> None:
-    """Have the bank stop and lock, if it feeds."""
-    seen = seam.seen(session, rental.bank_id)
-    if seen is not None and seen.is_feeding:
-        seam.order(
-            session,
-            id_=new_id(),
-            bank_id=rental.bank_id,
-            kind="charge_stop",
-            cause=rental.id,
-            now=now,
-            expiry_s=COMMAND_EXPIRY_S,
-        )
 
 
 # -- looking ------------------------------------------------------------------------------
@@ -295,6 +253,10 @@ class RentalView:
     amount_minor: int
     """The bill, or what it would be now."""
     lines: list[dict[str, object]]
+    cancel_fee: CancelFee | None
+    """None: it can not be called off any more."""
+    is_missing: bool
+    """Whether the bank is out and was silent for long."""
     now: datetime
 
     @property
@@ -315,6 +277,40 @@ def own(session: Session, who: Principal, rental_id: str) -> RentalRow:
     return rental
 
 
+def own_locked(session: Session, who: Principal, rental_id: str) -> RentalRow:
+    """A rental of this renter's own, to change it: nobody else does until we are done.
+
+    Raises:
+        Refusal: NOT_FOUND, also for somebody else's.
+    """
+    return rentals.rental(session, own(session, who, rental_id).id)
+
+
+def find(session: Session, rental_id: str) -> RentalRow:
+    """A rental of anybody's, for an operator to change it.
+
+    Raises:
+        Refusal: NOT_FOUND.
+    """
+    rental = rentals.find(session, rental_id)
+    if rental is None:
+        raise Refusal(Code.NOT_FOUND)
+    return rental
+
+
+def of_merchant(session: Session, who: Principal, *, merchant_id: str, rental_id: str) -> RentalRow:
+    """A rental of this person's merchant, to change it.
+
+    Raises:
+        Refusal: NOT_FOUND, also for somebody else's.
+    """
+    owned = market.owned_merchant(session, merchant_id, owner_id=who.person_id)
+    rental = rentals.rented_from(session, rental_id, merchant_id=merchant_id)
+    if owned is None or rental is None:
+        raise Refusal(Code.NOT_FOUND)
+    return rentals.rental(session, rental.id)
+
+
 def one(session: Session, *, who: Principal, rental_id: str, now: datetime) -> RentalView:
     """Show a renter one rental.
 
@@ -325,10 +321,16 @@ def one(session: Session, *, who: Principal, rental_id: str, now: datetime) -> R
 
 
 def mine(
-    session: Session, *, who: Principal, before: str | None, limit: int, now: datetime
+    session: Session,
+    *,
+    who: Principal,
+    states: Collection[RentalState],
+    before: str | None,
+    limit: int,
+    now: datetime,
 ) -> list[RentalView]:
-    """Show a renter their rentals, newest first."""
-    found = rentals.rentals_of(session, who.person_id, before=before, limit=limit)
+    """Show a renter their rentals in these states, newest first."""
+    found = rentals.rentals_of(session, who.person_id, states=states, before=before, limit=limit)
     return [view(session, rental, now=now) for rental in found]
 
 
@@ -371,11 +373,12 @@ def one_at_merchant(
 def view(session: Session, rental: RentalRow, *, now: datetime) -> RentalView:
     """Put together what is shown of a rental."""
     names = market.staff_names(session, rental.merchant_id)
+    seen = seam.seen(session, rental.bank_id)
     return RentalView(
         rental=rental,
         terms=billing.terms_of(rental),
         bank=market.bank(session, rental.bank_id),
-        seen=seam.seen(session, rental.bank_id),
+        seen=seen,
         merchant=market.merchant(session, rental.merchant_id),
         staff_name=names.get(rental.staff_id or ""),
         collector_name=names.get(rental.collector_id or ""),
@@ -385,5 +388,11 @@ def view(session: Session, rental: RentalRow, *, now: datetime) -> RentalView:
         elapsed_s=billing.price_at(rental, now=now).elapsed_s,
         amount_minor=billing.amount_of(rental, now=now),
         lines=billing.lines_of(rental, now=now),
+        cancel_fee=cancel_fee_of(rental, now=now),
+        is_missing=_is_missing(rental, seen, now=now),
         now=now,
     )
+
+
+def _is_missing(rental: RentalRow, seen: Seen | None, *, now: datetime) -> bool:
+    return rental.state in OUT and is_missing(None if seen is None else seen.heard_at, now=now)

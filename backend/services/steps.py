@@ -1,7 +1,8 @@
 """One step of a rental, and one change of hands: the two writes that all use cases share.
 
 A step moves the state by compare-and-set, leaves a row that says when, by whom and on what
-grounds, and tells whom it concerns: all in the caller's transaction.
+grounds, and tells whom it concerns: all in the caller's transaction. Where a bank goes from
+hand to hand with it, that goes first: no rental comes to a state that its bank's custody denies.
 """
 
 from datetime import datetime
@@ -14,8 +15,8 @@ from backend.db import market, rentals
 from backend.db.notifications import notify
 from backend.db.rentals import Move
 from backend.db.tables.market import BankRow, CustodyMoveRow
-from backend.db.tables.rentals import RentalRow
-from backend.domain.custody import Holder, Proof, pass_on
+from backend.db.tables.rentals import OCCUPYING, RentalRow
+from backend.domain.custody import Holder, Proof, agrees, pass_on
 from backend.domain.errors import Code, Refusal
 from backend.domain.rental import RentalEvent, RentalState, step
 from backend.ids import new_id
@@ -73,11 +74,13 @@ def advance(
         False if the wish was granted already, and so nothing changed.
 
     Raises:
-        Refusal: WRONG_STATE, by the table or because somebody else was quicker.
+        Refusal: WRONG_STATE, by the table or because somebody else was quicker;
+            CUSTODY_DISAGREES, and nothing of all this has happened.
     """
     new = step(rental.state, event)
     if new is rental.state:
         return False
+    needed_its_bank = rental.state in OCCUPYING
     move = Move(
         event=event,
         old=rental.state,
@@ -91,8 +94,16 @@ def advance(
     if not rentals.move(session, rental.id, move, changes):
         raise Refusal(Code.WRONG_STATE, state=rental.state, event=event)
     session.refresh(rental)
+    if needed_its_bank:
+        _must_agree(session, rental)
     announce(session, rental, now=now)
     return True
+
+
+def _must_agree(session: Session, rental: RentalRow) -> None:
+    holder = market.bank(session, rental.bank_id).holder
+    if not agrees(rental.state, holder):
+        raise Refusal(Code.CUSTODY_DISAGREES, state=rental.state, holder=holder)
 
 
 def note(
@@ -102,15 +113,16 @@ def note(
     *,
     now: datetime,
     evidence: str,
+    by_id: str | None = None,
     **changes: Any,
 ) -> None:
-    """Write down what was heard too late to move a rental, with the changes that belong to it.
+    """Write down what happened and moves no rental, with the changes that belong to it.
 
     Raises:
         Refusal: WRONG_STATE, because somebody moved it meanwhile.
     """
     heard = Move(
-        event=event, old=rental.state, new=rental.state, at=now, by_id=None, evidence=evidence
+        event=event, old=rental.state, new=rental.state, at=now, by_id=by_id, evidence=evidence
     )
     session.flush()
     if not rentals.move(session, rental.id, heard, changes):

@@ -223,6 +223,12 @@ class FakeProvider:
         if headers.get("signature") != _sign(body):
             raise BadNotice(NoticeFault.FORGED, "the signature does not fit")
         told = json.loads(body)
+        if "payout" in told:
+            status = PayoutStatus(told["payout"]["status"])
+            payout = ProviderPayout(**{**told["payout"], "status": status})
+            return ProviderNotice(
+                id=told["id"], kind="payout", at=now, payment=None, payout=payout
+            )
         if "payment" not in told:
             raise BadNotice(NoticeFault.UNREADABLE, "no payment in it")
         payment = told["payment"]

@@ -46,6 +46,8 @@ def test_nothing_speaks_against_a_good_bank():
         ({"battery_pct": 49}, WhyNot.LOW),
         ({"battery_pct": 60, "min_battery_pct": 61}, WhyNot.LOW),
         ({"has_unpaid_bill": True}, WhyNot.UNPAID_BILL),
+        ({"has_too_many": True}, WhyNot.TOO_MANY_RENTALS),
+        ({"is_suspended": True}, WhyNot.SUSPENDED),
     ],
 )
 def test_one_thing_wrong_is_the_one_reason_told(fact, why):
@@ -82,6 +84,8 @@ def test_all_reasons_are_told_always_in_the_same_order():
         battery_age_s=9_999,
         has_fault=True,
         has_unpaid_bill=True,
+        has_too_many=True,
+        is_suspended=True,
     )
     assert precheck(bad) == tuple(why for why in WhyNot if why is not WhyNot.NOT_REGISTERED)
 
