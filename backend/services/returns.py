@@ -6,6 +6,7 @@ operator looks into it, and what they say stands.
 """
 
 from datetime import datetime
+from typing import Any
 
 from sqlmodel import Session
 
@@ -72,7 +73,7 @@ def send_for(
     return True
 
 
-def _at(place: Place) -> dict[str, object]:
+def _at(place: Place) -> dict[str, Any]:
     return {
         "return_lat": place.lat,
         "return_lng": place.lng,

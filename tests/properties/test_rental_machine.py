@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from backend.domain import ledger
+from backend.domain.cancellation import cancel_fee, check_seen
 from backend.domain.custody import Holder, Proof, agrees, pass_on
 from backend.domain.deposit import (
     ENDED,
@@ -39,14 +40,23 @@ from backend.domain.rental import (
     returned_at,
     step,
 )
-from backend.domain.tariff import NOTHING, BillingStart, Price, Rounding, Terms, price
+from backend.domain.tariff import (
+    NOTHING,
+    BillingStart,
+    Price,
+    Rounding,
+    Terms,
+    bought,
+    cancelled,
+    price,
+)
 
 S, E, D = RentalState, RentalEvent, DepositState
 BANK, OTHER = "LW-0001", "LW-0002"
 CNY = Currency.CNY
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 DEPOSIT = Minor(3000)
-AT_WORK = {D.PENDING, D.HELD, D.UNKNOWN}
+AT_WORK = {D.PENDING, D.HELD, D.SECURED, D.UNKNOWN}
 
 
 def terms(billing, rounding):
@@ -60,6 +70,8 @@ def terms(billing, rounding):
         deposit_minor=DEPOSIT,
         billing_start=billing,
         rounding=rounding,
+        cancel_accepted_minor=Minor(50),
+        cancel_delivering_minor=Minor(150),
     )
 
 
@@ -75,6 +87,7 @@ class World:
     proofs: tuple[tuple[Holder, Proof], ...] = ()
     hold: DepositState | None = None
     holds: int = 0
+    secured: Minor = ZERO
     book: Book = field(default_factory=Book)
     payments: int = 0
     refunds_due: Minor = ZERO
@@ -85,8 +98,11 @@ class World:
     plugged_at: datetime | None = None
     off_at: datetime | None = None
     requested_at: datetime | None = None
+    claimed_at: datetime | None = None
     collected_at: datetime | None = None
+    is_excused: bool = False
     billed: Price | None = None
+    billed_for: RentalEvent | None = None
 
     @property
     def started_at(self) -> datetime | None:
@@ -164,6 +180,8 @@ def hear_of_hold(world: World, event: DepositEvent) -> World:
     kept = settle(held_minor=DEPOSIT, fee_minor=world.owed()).kept_minor
     if event is DepositEvent.CAPTURE and kept == 0:
         raise Refusal(Code.NOTHING_TO_PAY)
+    if event is DepositEvent.SECURE:
+        kept = DEPOSIT
     hold = Hold(
         id=f"H{world.holds}",
         renter="R",
@@ -173,6 +191,8 @@ def hear_of_hold(world: World, event: DepositEvent) -> World:
     )
     after = move_deposit(world.hold, event)
     heard = replace(world, hold=after).wrote(*transfers_for(world.hold, event, hold))
+    if after is D.SECURED and world.hold is not D.SECURED:
+        heard = replace(heard, secured=DEPOSIT)
     if after is D.HELD and world.state is S.DEPOSIT_DUE:
         heard = heard.on(E.DEPOSIT_HELD, ordered_at=world.now)
     return settle_if_paid(heard)
@@ -190,18 +210,68 @@ def collect(world: World, *, scanned: str) -> World:
     """Take the bank back and bill what was used, if anything was."""
     check_scan(expected=BANK, scanned=scanned)
     moved = world.on(E.COLLECT, collected_at=world.now).passed(Holder.STAFF, Proof.SCAN)
-    if moved.state is not S.PAYMENT_DUE:
-        return moved
-    bill = moved.running()
-    billed = replace(moved, billed=bill)
-    if bill.total_minor:
-        shares = ledger.share_out(bill.total_minor, commission_bp=1500)
+    return bill(moved, moved.running(), E.COLLECT) if moved.state is S.PAYMENT_DUE else moved
+
+
+def bill(world: World, amount: Price, event: RentalEvent) -> World:
+    """Ask for what it comes to; what comes to nothing is paid."""
+    billed = replace(world, billed=amount, billed_for=event)
+    if amount.total_minor:
+        shares = ledger.share_out(amount.total_minor, commission_bp=1500)
         billed = billed.wrote(
             ledger.rental_billed(
                 rental_id="L", renter="R", merchant="M", currency=CNY, split=shares
             )
         )
     return settle_if_paid(billed)
+
+
+def call_off(world: World, *, seen: Minor) -> World:
+    """Call the delivery off, for the fee that was seen at the most."""
+    fee = cancel_fee(world.terms, world.state, is_excused=world.is_excused)
+    if fee is None:
+        raise Refusal(Code.WRONG_STATE, state=world.state, event=E.CANCEL)
+    check_seen(fee, seen_minor=seen)
+    if fee.fee_minor == 0:
+        return world.on(E.CANCEL)
+    return bill(world.on(E.CANCEL_FOR_FEE), cancelled(fee.fee_minor), E.CANCEL_FOR_FEE)
+
+
+def begin_again(world: World) -> World:
+    """Send another bank, from its shelf; the first is on its way home."""
+    return world.on(E.REASSIGN, holder=Holder.MERCHANT, is_excused=True)
+
+
+def claim(world: World) -> World:
+    """Say that it is back: the meter stands, since that was said or it was to be fetched."""
+    moved = world.on(E.CLAIM_RETURNED, claimed_at=world.claimed_at or world.now)
+    return replace(moved, requested_at=world.requested_at or moved.claimed_at)
+
+
+def deny(world: World) -> World:
+    """Say that it is not: then it stands on what else was said, or never stood."""
+    if world.claimed_at is None:
+        raise Refusal(Code.WRONG_STATE, state=world.state, event=E.DENY_RETURN)
+    if world.claimed_at == world.requested_at:
+        return world.on(E.DENY_RETURN, claimed_at=None, requested_at=None)
+    step(world.state, E.DENY_RETURN)
+    return replace(world, claimed_at=None)
+
+
+def buy(world: World) -> World:
+    """Keep a bank that fed, at the total cap."""
+    if world.confirmed_at is None:
+        raise Refusal(Code.WRONG_STATE, state=world.state, event=E.BUY_OUT)
+    kept = bought(world.terms, used=world.running())
+    moved = world.on(E.BUY_OUT).passed(Holder.SOLD, Proof.REASON)
+    return bill(moved, kept, E.BUY_OUT)
+
+
+def lose(world: World) -> World:
+    """Give a bank up that is gone and never fed."""
+    if world.confirmed_at is not None:
+        raise Refusal(Code.WRONG_STATE, state=world.state, event=E.LOSE)
+    return world.on(E.LOSE).passed(Holder.LOST, Proof.REASON)
 
 
 def pay(world: World) -> World:
@@ -220,9 +290,29 @@ def pay(world: World) -> World:
 
 
 def settle_if_paid(world: World) -> World:
+    world = spend(world)
     if world.state is S.PAYMENT_DUE and world.owed() == 0:
         return world.on(E.PAID)
     return world
+
+
+def spend(world: World) -> World:
+    """Let the bill take from a deposit that was secured, and owe the rest back."""
+    if world.hold is not D.SECURED or world.state not in {S.PAYMENT_DUE, *CLOSED}:
+        return world
+    deposit = {"renter": "R", "currency": CNY}
+    taken = Minor(min(world.secured, world.owed()))
+    rest = Minor(world.secured - taken)
+    hold = f"H{world.holds}"
+    after = move_deposit(world.hold, DepositEvent.SPEND)
+    spent = replace(world, hold=after, secured=ZERO, refunds_due=Minor(world.refunds_due + rest))
+    if taken:
+        spent = spent.wrote(
+            ledger.deposit_applied(hold_id=hold, amount_minor=taken, before_minor=ZERO, **deposit)
+        )
+    if rest:
+        spent = spent.wrote(ledger.deposit_returned(refund_id=hold, amount_minor=rest, **deposit))
+    return spent
 
 
 def _ask_and_hold(world: World) -> World:
@@ -290,6 +380,37 @@ class Rental(RuleBasedStateMachine):
     def somebody_just_says_so(self, event):
         self.attempt(lambda world: world.on(event))
 
+    @rule(seen=st.sampled_from([0, 50, 150]))
+    def the_renter_calls_it_off(self, seen):
+        self.attempt(lambda world: call_off(world, seen=Minor(seen)))
+
+    @rule()
+    def it_begins_again_with_another_bank(self):
+        self.attempt(begin_again)
+
+    @rule()
+    def the_renter_says_that_it_is_back(self):
+        self.attempt(claim)
+
+    @rule()
+    def the_merchant_denies_it(self):
+        before = self.world
+        self.attempt(deny)
+        if self.world is not before:
+            assert self.world.running().total_minor >= before.running().total_minor
+
+    @rule()
+    def the_renter_has_it_swapped(self):
+        self.attempt(lambda world: world.on(E.SWAP, requested_at=world.requested_at or world.now))
+
+    @rule()
+    def the_renter_keeps_it(self):
+        self.attempt(buy)
+
+    @rule()
+    def the_bank_is_gone(self):
+        self.attempt(lose)
+
     @rule(proof=st.sampled_from(Proof))
     def staff_set_out(self, proof):
         self.attempt(lambda world: world.on(E.SET_OUT).passed(Holder.STAFF, proof))
@@ -326,7 +447,7 @@ class Rental(RuleBasedStateMachine):
 
     # -- things ----------------------------------------------------------------------------
 
-    @rule(event=st.sampled_from(DepositEvent))
+    @rule(event=st.sampled_from(sorted(set(DepositEvent) - {DepositEvent.SPEND})))
     def the_provider_says(self, event):
         self.attempt(lambda world: hear_of_hold(world, event))
 
@@ -396,6 +517,8 @@ class Rental(RuleBasedStateMachine):
     def who_did_not_rent_owes_nothing(self):
         world = self.world
         asked, fed = world.requested_at, world.confirmed_at
+        if world.billed_for not in {None, E.COLLECT}:
+            return
         if fed is None or (asked is not None and asked <= fed):
             assert world.owed() == 0
             assert "rental:L:billed" not in world.book.keys
@@ -412,6 +535,30 @@ class Rental(RuleBasedStateMachine):
             assert revenue == world.billed.total_minor
 
     @invariant()
+    def what_was_kept_costs_the_cap_and_what_was_called_off_its_fee(self):
+        world = self.world
+        if world.billed_for is E.BUY_OUT:
+            assert world.confirmed_at is not None
+            assert world.holder is Holder.SOLD
+            assert world.billed.total_minor == world.terms.cap_total_minor
+        if world.billed_for is E.CANCEL_FOR_FEE:
+            assert world.billed.total_minor <= world.terms.cancel_delivering_minor
+            assert not world.is_excused
+            assert world.handed_over_at is None
+
+    @invariant()
+    def nothing_of_it_is_owed_for_a_bank_that_is_lost(self):
+        if self.world.holder is Holder.LOST:
+            assert self.world.state is S.CANCELLED
+            assert self.world.billed is None
+
+    @invariant()
+    def the_lines_of_a_bill_sum_to_it(self):
+        billed = self.world.billed
+        if billed is not None:
+            assert sum(line.amount_minor for line in billed.lines) == billed.total_minor
+
+    @invariant()
     def the_books_balance(self):
         balances = self.world.book.balances
         assert sum(balances.values()) == 0
@@ -422,15 +569,17 @@ class Rental(RuleBasedStateMachine):
     def the_hold_is_in_the_books_as_it_is_at_the_provider(self):
         world = self.world
         liability = -world.book.balance(ledger.deposit_liability("R"), CNY)
-        assert liability == (DEPOSIT if world.hold is D.HELD else 0)
-        assert liability == world.book.balance(ledger.PROVIDER_HOLDS, CNY)
+        held = DEPOSIT if world.hold is D.HELD else 0
+        assert liability == held + world.secured
+        assert held == world.book.balance(ledger.PROVIDER_HOLDS, CNY)
+        assert not world.secured or world.hold is D.SECURED
 
     @invariant()
     def what_was_paid_is_billed_or_owed_back(self):
         world = self.world
         paid_in = world.book.balance(ledger.PROVIDER_CASH, CNY)
         billed = world.billed.total_minor if world.billed else 0
-        assert paid_in == billed - world.owed() + world.refunds_due
+        assert paid_in == billed - world.owed() + world.refunds_due + world.secured
 
     # -- and in the end ----------------------------------------------------------------------
 
@@ -440,6 +589,7 @@ class Rental(RuleBasedStateMachine):
             return
         for _ in range(len(S)):
             self.attempt(_TO_AN_END.get(self.world.state, lambda world: world))
+        self.attempt(settle_if_paid)
         self.attempt(lambda world: hear_of_hold(world, DepositEvent.STILL_OPEN))
         self.attempt(lambda world: hear_of_hold(world, DepositEvent.DECLINE))
         self.attempt(lambda world: hear_of_hold(world, DepositEvent.RELEASE))
