@@ -74,6 +74,7 @@ def test_holding_is_written_in_the_books():
     ("event", "end"),
     [
         (DepositEvent.CAPTURE, TransferKind.DEPOSIT_CAPTURED),
+        (DepositEvent.SECURE, TransferKind.DEPOSIT_SECURED),
         (DepositEvent.RELEASE, TransferKind.DEPOSIT_RELEASED),
     ],
 )
@@ -110,3 +111,30 @@ def test_never_more_is_kept_than_was_held(held, fee, kept, freed):
     assert settle(held_minor=Minor(held), fee_minor=Minor(fee)) == Settled(
         kept_minor=Minor(kept), freed_minor=Minor(freed)
     )
+
+
+@pytest.mark.parametrize(
+    ("held", "fee", "frozen", "kept", "waiting", "freed"),
+    [
+        (9900, 900, 500, 400, 500, 9000),
+        (9900, 900, 2000, 0, 900, 9000),
+        (600, 900, 500, 400, 200, 0),
+        (300, 900, 500, 300, 0, 0),
+        (9900, 0, 500, 0, 0, 9900),
+    ],
+)
+def test_what_is_disputed_is_neither_kept_nor_freed(*, held, fee, frozen, kept, waiting, freed):
+    assert settle(
+        held_minor=Minor(held), fee_minor=Minor(fee), frozen_minor=Minor(frozen)
+    ) == Settled(kept_minor=Minor(kept), freed_minor=Minor(freed), waiting_minor=Minor(waiting))
+
+
+def test_a_secured_deposit_is_spent_by_what_takes_from_it():
+    assert move_deposit(DepositState.SECURED, DepositEvent.SPEND) is DepositState.CAPTURED
+    assert kinds(DepositState.SECURED, DepositEvent.SPEND) == []
+
+
+@pytest.mark.parametrize("event", [DepositEvent.RELEASE, DepositEvent.EXPIRE])
+def test_what_was_secured_is_cash_and_no_hold_any_more(event):
+    with pytest.raises(Refusal):
+        move_deposit(DepositState.SECURED, event)
