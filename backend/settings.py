@@ -7,10 +7,10 @@ one machine, reachable from that machine only.
 from collections.abc import Callable
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from backend import ids
 from backend.problems import StartError
@@ -24,8 +24,16 @@ Below the thread pool's 40: a request that holds SQLite's write lock always find
 _SECRET_CHARS_MIN = 32
 _SECRET_DISTINCT_MIN = 12
 
+ProviderName = Literal["sandbox", "stripe", "wechat"]
 Seconds = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(gt=0)]
+
+
+def _names(given: object) -> object:
+    """Names with commas between, each once, in their order."""
+    if not isinstance(given, str):
+        return given
+    return tuple(dict.fromkeys(name.strip() for name in given.split(",") if name.strip()))
 
 
 class Settings(BaseSettings):
@@ -47,10 +55,38 @@ class Settings(BaseSettings):
     operator_phones: frozenset[str] = frozenset()
     """Phones, E.164, whose people are operators from their next sign-in on."""
 
+    providers: Annotated[tuple[ProviderName, ...], NoDecode, BeforeValidator(_names)] = Field(
+        default=("sandbox",), min_length=1
+    )
+    """Payment providers, by name, with commas between. New payments go to the first."""
     provider_url: str = "http://127.0.0.1:8001"
+    """Of the sandbox, as are the two after it."""
     provider_api_key: SecretStr | None = None
     provider_webhook_secret: SecretStr | None = None
     provider_timeout_s: Seconds = 10.0
+    """For each call to any of them."""
+
+    stripe_api_key: SecretStr | None = None
+    stripe_webhook_secret: SecretStr | None = None
+    stripe_url: str = ""
+    """Empty: Stripe's own."""
+
+    wechat_mchid: str = ""
+    wechat_appid: str = ""
+    wechat_service_id: str = ""
+    """Of Pay Score."""
+    wechat_serial: str = ""
+    """Of the merchant's certificate."""
+    wechat_private_key_file: Path | None = None
+    """The merchant's key: ``apiclient_key.pem``."""
+    wechat_api_v3_key: SecretStr | None = None
+    wechat_platform_key_file: Path | None = None
+    """WeChat Pay's public key ``pub_key.pem``, or its certificates."""
+    wechat_platform_key_id: str = ""
+    """``PUB_KEY_ID_...``; not needed with certificates."""
+    wechat_confirm_url: str = ""
+    """The page inside WeChat where a renter confirms a deposit."""
+    wechat_url: str = "https://api.mch.weixin.qq.com"
 
     body_bytes_max: Count = 65_536
     """A larger request is refused with 413."""

@@ -12,7 +12,7 @@ import logging
 import secrets
 import signal
 import socket
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC
@@ -32,12 +32,14 @@ from backend.db.migrate import migrate
 from backend.follow import Follower
 from backend.limits import FollowLimits, OutboxLimits
 from backend.main import create_app, make_parts
+from backend.payments import choose
+from backend.payments.choose import SANDBOX
+from backend.payments.port import Provider
 from backend.payments.provider_app import (
     MemoryUnusableError,
     ProviderSettings,
     create_provider_app,
 )
-from backend.payments.sandbox import SandboxProvider
 from backend.problems import StartError
 from backend.server import Plain, Server, listen, make_server
 from backend.settings import Settings, kept_secret, read_settings, token_secret
@@ -48,7 +50,6 @@ from gateway.errors import StartError as GatewayStartError
 from gateway.service import Gateway
 from gateway.settings import read_settings as read_gateway_settings
 
-SANDBOX: Final = "sandbox"
 READY_WITHIN_S: Final = 15.0
 STOP_WITHIN_S: Final = 15.0
 _LINK_LOG: Final = logging.getLogger("gateway.link")
@@ -91,6 +92,8 @@ class Platform:
 
     url: str
     provider_url: str
+    """The sandbox's; empty if it is not among the providers."""
+    providers: tuple[str, ...]
     broker: RunningBroker
     gateway: Gateway
     database: Database
@@ -134,11 +137,14 @@ async def running(options: Options) -> AsyncIterator[Platform]:
     async with AsyncExitStack() as stack:
         listener = _listen(options.host, options.port, USUAL_PORT, option="--port")
         stack.callback(listener.close)
-        provider_listener = _listen(
-            "127.0.0.1", options.provider_port, USUAL_PROVIDER_PORT, option="--provider-port"
-        )
-        stack.callback(provider_listener.close)
-        settings = _settings(options, _url(listener), _url(provider_listener))
+        given = _given(options)
+        sandbox_listener = None
+        if SANDBOX in given.providers:
+            sandbox_listener = _listen(
+                "127.0.0.1", options.provider_port, USUAL_PROVIDER_PORT, option="--provider-port"
+            )
+            stack.callback(sandbox_listener.close)
+        settings = _settings(options, given, _url(listener), sandbox_listener)
         database = await asyncio.to_thread(_open, settings)
         stack.callback(database.engine.dispose)
         with _in_our_words():
@@ -147,21 +153,27 @@ async def running(options: Options) -> AsyncIterator[Platform]:
         platform = Platform(
             url=settings.public_url,
             provider_url=settings.provider_url,
+            providers=settings.providers,
             broker=broker,
             gateway=Gateway(database.engine, broker.gateway_url, gateway_settings),
             database=database,
         )
-        provider = _provider_server(settings)
-        backend = _backend_server(settings, platform, stack)
+        providers = stack.enter_context(choose.opened(settings, database))
+        sandbox = _sandbox_server(settings) if sandbox_listener else None
+        backend = _backend_server(settings, platform, providers, stack)
         stack.callback(_LINK_LOG.setLevel, logging.NOTSET)
         _LINK_LOG.setLevel(logging.ERROR)  # what goes wrong before it is ready, a StartError tells
+        servers: list[uvicorn.Server] = [backend]
         platform.tasks += [
             asyncio.create_task(platform.gateway.run(), name="gateway"),
-            asyncio.create_task(provider.serve([provider_listener]), name="provider"),
             asyncio.create_task(backend.serve([listener]), name="backend"),
         ]
-        stack.push_async_callback(_stop, platform, (backend, provider))
-        await _until_ready(platform, (backend, provider))
+        if sandbox is not None and sandbox_listener is not None:
+            servers.append(sandbox)
+            serving = sandbox.serve([sandbox_listener])
+            platform.tasks.append(asyncio.create_task(serving, name="sandbox"))
+        stack.push_async_callback(_stop, platform, servers)
+        await _until_ready(platform, servers)
         _LINK_LOG.setLevel(logging.NOTSET)
         yield platform
 
@@ -184,14 +196,21 @@ def _url(listener: socket.socket) -> str:
     return f"http://{'127.0.0.1' if host in {'0.0.0.0', '::'} else host}:{port}"  # noqa: S104
 
 
-def _settings(options: Options, url: str, provider_url: str) -> Settings:
+def _given(options: Options) -> Settings:
+    """The settings as they are given; a demo's payers press the sandbox's buttons."""
     given = read_settings(data_dir=options.data_dir)
+    return given.model_copy(update={"providers": (SANDBOX,)}) if options.demo else given
+
+
+def _settings(
+    options: Options, given: Settings, url: str, sandbox_listener: socket.socket | None
+) -> Settings:
     settings = given.model_copy(
         update={
             "host": options.host,
             "database_url": options.database_url or given.database_url,
             "public_url": given.public_url if "public_url" in given.model_fields_set else url,
-            "provider_url": provider_url,
+            "provider_url": _url(sandbox_listener) if sandbox_listener else "",
             "demo": options.demo or given.demo,
             "operator_phones": given.operator_phones | options.operator_phones,
             "token_secret": given.token_secret
@@ -200,12 +219,18 @@ def _settings(options: Options, url: str, provider_url: str) -> Settings:
     )
     if options.demo:
         settings = settings.model_copy(update=DEMO_CAPS)
+    settings = settings.model_copy(update={"token_secret": SecretStr(token_secret(settings))})
+    return _with_sandbox_keys(settings) if sandbox_listener else settings
+
+
+def _with_sandbox_keys(settings: Settings) -> Settings:
+    """What the sandbox and its client share: made here, and kept."""
+    folder = settings.data_dir
     return settings.model_copy(
         update={
-            "token_secret": SecretStr(token_secret(settings)),
-            "provider_api_key": SecretStr(kept_secret(options.data_dir / "provider-api-key")),
+            "provider_api_key": SecretStr(kept_secret(folder / "provider-api-key")),
             "provider_webhook_secret": SecretStr(
-                kept_secret(options.data_dir / "provider-webhook-secret", make=_webhook_secret)
+                kept_secret(folder / "provider-webhook-secret", make=_webhook_secret)
             ),
         }
     )
@@ -252,9 +277,9 @@ def _is_taken(host: str, port: int) -> bool:
     return False
 
 
-def _provider_server(settings: Settings) -> Plain:
+def _sandbox_server(settings: Settings) -> Plain:
     """The sandbox provider, which knows the backend by its webhook's address only."""
-    assert settings.provider_api_key is not None  # noqa: S101  # see _settings
+    assert settings.provider_api_key is not None  # noqa: S101  # see _with_sandbox_keys
     assert settings.provider_webhook_secret is not None  # noqa: S101
     try:
         app = create_provider_app(
@@ -272,19 +297,14 @@ def _provider_server(settings: Settings) -> Plain:
     return Plain(uvicorn.Config(app, ws="none", log_config=None, access_log=False))
 
 
-def _backend_server(settings: Settings, platform: Platform, stack: AsyncExitStack) -> Server:
+def _backend_server(
+    settings: Settings,
+    platform: Platform,
+    providers: Mapping[str, Provider],
+    stack: AsyncExitStack,
+) -> Server:
     """The HTTP side, its workers and its sweeps, woken by each other's commits."""
-    assert settings.provider_api_key is not None  # noqa: S101  # see _settings
-    assert settings.provider_webhook_secret is not None  # noqa: S101
     database, clock, limits = platform.database, SystemClock(), OutboxLimits()
-    provider = SandboxProvider(
-        base_url=settings.provider_url,
-        api_key=settings.provider_api_key.get_secret_value(),
-        webhook_secret=settings.provider_webhook_secret.get_secret_value(),
-        timeout_s=settings.provider_timeout_s,
-    )
-    stack.callback(provider.close)
-    providers = {SANDBOX: provider}
     following = FollowLimits()
     follower = Worker("follow", Follower(database, clock, following).work, poll_s=following.poll_s)
     sender = Worker(

@@ -167,3 +167,12 @@ def receive(session: Session, row: InboxRow) -> bool:
     session.add(row)
     session.flush()
     return True
+
+
+def refund_keys(session: Session, payment_id: str) -> Sequence[str]:
+    """The keys under which refunds of a payment were, or are to be, asked for."""
+    return session.exec(
+        select(OutboxRow.key).where(
+            col(OutboxRow.payment_id) == payment_id, col(OutboxRow.ask) == Ask.REFUND
+        )
+    ).all()
