@@ -28,7 +28,7 @@ Sources: https://pay.weixin.qq.com/doc/v3/merchant/4012365342 (signatures),
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeVar
 from urllib.parse import quote, urlencode
 
@@ -323,9 +323,8 @@ class WechatProvider:
             payment = _subject(notice.event_type, self._keys.unseal(notice.resource))
         except ValidationError as error:
             raise BadNotice(NoticeFault.UNREADABLE, _first(error)) from error
-        return ProviderNotice(
-            id=notice.id, kind=notice.event_type, payment=payment, at=notice.create_time
-        )
+        at = notice.create_time.astimezone(UTC)
+        return ProviderNotice(id=notice.id, kind=notice.event_type, payment=payment, at=at)
 
 
 def _subject(kind: str, resource: str) -> ProviderPayment | None:
