@@ -291,12 +291,13 @@ def take_in(
     who: CurrentPrincipal,
     now: Now,
     lang: Reader,
-    accept: Annotated[str, Header(description="`text/csv` answers with a table.")] = "*/*",
+    accept: Annotated[str, Header(include_in_schema=False)] = "*/*",
 ) -> Response | ImportOut:
     """Report many banks from a CSV file: each row by itself, one that is wrong stops no other.
 
     A bank that I reported before is left as it was, so the same file again registers nothing
-    twice; a secret that was lost is replaced, not shown again.
+    twice; a secret that was lost is replaced, not shown again. With `Accept: text/csv` the
+    answer is a table.
     """
     rows = imports.take_in(session, who=who, merchant_id=merchant_id, body=body, now=now)
     told = _told(rows, parts, lang)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Final
 
 from sqlalchemy import case, func
 from sqlmodel import Session, col, select, update
@@ -12,16 +13,19 @@ from backend.db.tables.rentals import JobKind, JobRow, JobState, RentalRow
 from backend.db.tables.scores import MerchantScoreRow
 from backend.db.upsert import upsert
 from backend.domain.custody import Holder
+from backend.domain.dispatch import FAILED, EndedWhy
 from backend.domain.scoring import UNKNOWN, Record, score
 
-EXCUSED = ("cancelled",)
-"""Ends of a delivery that are the renter's own: they count only if it was late by then."""
+NOT_BROUGHT: Final = tuple(
+    sorted({*FAILED, EndedWhy.OFF_SHIFT, EndedWhy.BANK_LOST, EndedWhy.GIVEN_UP})
+)
+"""Ends of a delivery that are its merchant's. Any other counts only if it was late by then."""
 
 
 def record(session: Session, merchant_id: str, *, since: datetime) -> Record:
     """Count a merchant's deliveries that ended since then, and look at its banks."""
     brought_in_time = (col(JobRow.state) == JobState.DONE) & func.coalesce(
-        col(JobRow.done_at) <= col(RentalRow.promised_at), True
+        col(JobRow.done_at) <= func.coalesce(JobRow.deliver_by, RentalRow.promised_at), True
     )
     counts = select(func.count(), func.coalesce(func.sum(case((brought_in_time, 1), else_=0)), 0))
     counts = counts.where(
@@ -31,7 +35,7 @@ def record(session: Session, merchant_id: str, *, since: datetime) -> Record:
         col(JobRow.done_at) >= since,
         (col(JobRow.state) == JobState.DONE)
         | (col(JobRow.state) == JobState.CANCELLED)
-        & (col(JobRow.late_at).is_not(None) | col(JobRow.ended_why).not_in(EXCUSED)),
+        & (col(JobRow.late_at).is_not(None) | col(JobRow.ended_why).in_(NOT_BROUGHT)),
     )
     deliveries, on_time = session.exec(counts).one()
     at_home = select(BankRow.id).where(

@@ -17,6 +17,7 @@ from sqlmodel import Session
 
 from backend.db import market
 from backend.db.tables.market import BankRow, MerchantRow
+from backend.domain.custody import Holder
 from backend.domain.errors import Code, Refusal
 from backend.principal import Principal
 from backend.services.market import own
@@ -51,7 +52,7 @@ def sheet(
     page: int,
     public_url: str,
 ) -> Sheet:
-    """Draw one sheet of the labels of these banks, or of all of the merchant's, by number.
+    """Draw one sheet of the labels of these banks, or of all that the merchant has, by number.
 
     Raises:
         Refusal: NOT_FOUND, also if one of the banks is not this merchant's, or there is no
@@ -63,6 +64,8 @@ def sheet(
         banks = [bank for bank in banks if bank.id in set(bank_ids)]
         if len(banks) < len(set(bank_ids)):
             raise Refusal(Code.NOT_FOUND)
+    else:
+        banks = [bank for bank in banks if bank.holder not in {Holder.LOST, Holder.SOLD}]
     pages = max(1, -(-len(banks) // PER_SHEET))
     if page > pages:
         raise Refusal(Code.NOT_FOUND)

@@ -8,10 +8,12 @@ from sqlmodel import Session
 
 from backend.db import market, people
 from backend.db.notifications import notify
+from backend.db.shifts import open_shift
 from backend.db.tables.market import StaffRow
 from backend.domain.errors import Code, Refusal
 from backend.ids import new_id
 from backend.principal import Principal
+from backend.services import shifts
 from backend.services.market import own
 
 
@@ -41,7 +43,7 @@ def staff(session: Session, *, who: Principal, merchant_id: str) -> Sequence[Wor
 def hire(
     session: Session, *, who: Principal, merchant_id: str, phone: str, name: str, now: datetime
 ) -> Worker:
-    """Have somebody, by their phone, deliver and collect for this merchant.
+    """Have somebody, by their phone, deliver and collect for this merchant, from now on.
 
     Raises:
         Refusal: NOT_FOUND, STAFF_ALREADY_HIRED.
@@ -56,7 +58,8 @@ def hire(
     session.add(row)
     data = {"merchant_id": merchant.id, "name": merchant.name}
     notify(session, person_ids=[person.id], kind="staff.hired", data=data, now=now)
-    return Worker(staff=row, on_shift_since=None)
+    shift = shifts.begin(session, person_id=person.id, merchant_id=merchant.id, now=now)
+    return Worker(staff=row, on_shift_since=shift.started_at)
 
 
 def let_go(
@@ -77,6 +80,9 @@ def let_go(
     if in_hand:
         raise Refusal(Code.STAFF_HAS_BANK, bank=",".join(in_hand))
     if market.end_employment(session, row.id, now=now):
+        shift = open_shift(session, person_id=row.person_id, merchant_id=merchant.id)
+        if shift is not None:
+            shifts.leave(session, shift, now=now)
         data = {"merchant_id": merchant.id, "name": merchant.name}
         notify(session, person_ids=[row.person_id], kind="staff.left", data=data, now=now)
     session.refresh(row)

@@ -198,6 +198,7 @@ class Stock:
 
     banks: Sequence[Looked]
     all: int
+    """Those that are theirs: what was sold is on the list and no more counted."""
     rentable: int
     rented: int
 
@@ -217,7 +218,7 @@ def stock(
     banks = availability.look_at_all(session, merchant, market.banks(session, merchant.id), now=now)
     return Stock(
         banks=[looked for looked in banks if looked.bank.id > after][:limit],
-        all=len(banks),
+        all=sum(looked.bank.holder is not Holder.SOLD for looked in banks),
         rentable=sum(not looked.why_not for looked in banks),
         rented=sum(looked.bank.holder is Holder.RENTER for looked in banks),
     )
