@@ -8,9 +8,9 @@ key repeats.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import Annotated, Final, Self, TypeVar
 from urllib.parse import quote
@@ -33,6 +33,7 @@ from backend.payments.port import (
 )
 
 TIMEOUT_S: Final = 10.0
+_EVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MAX_ANSWER_BYTES: Final = 256 * 1024
 _SAYS_NOTHING: Final = frozenset(
     {
@@ -98,6 +99,11 @@ class _Payout(_Wire):
 
 class _Found(_Wire):
     data: list[_Payment] = Field(max_length=1)
+
+
+class _Page(_Wire):
+    data: list[_Payment]
+    has_more: bool
 
 
 class _FoundPayout(_Wire):
@@ -189,6 +195,16 @@ class SandboxProvider:
         answer = self._ask("GET", "/payments", params={"reference": reference})
         found = _read(_Found, answer).data
         return _about(reference, found[0].reference, found[0].told()) if found else None
+
+    def paid_since(self, since: datetime | None) -> Iterator[ProviderPayment]:
+        """List what was taken since then; None: ever. No part of the port."""
+        told = {"since": (since or _EVER).isoformat()}
+        while True:
+            page = _read(_Page, self._ask("GET", "/payments/paid", params=told))
+            yield from (each.told() for each in page.data)
+            if not page.has_more:
+                return
+            told["after"] = _last(told.get("after", ""), page)
 
     def capture(self, ref: str, *, key: str, amount_minor: int) -> ProviderPayment:
         """See the port."""
@@ -301,6 +317,15 @@ class SandboxProvider:
 def _path(ref: str, verb: str = "") -> str:
     path = f"/payments/{quote(ref, safe='')}"
     return f"{path}/{verb}" if verb else path
+
+
+def _last(before: str, page: _Page) -> str:
+    """The id to go on after: a list that does not go on is not believed."""
+    last = page.data[-1].id if page.data else before
+    if last <= before:
+        message = "the sandbox provider's list does not go on"
+        raise ProviderAway(message)
+    return last
 
 
 def _payment(ref: str, answer: _Answer) -> ProviderPayment:

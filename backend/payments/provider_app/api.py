@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Response
-from pydantic import BaseModel
+from pydantic import AwareDatetime, BaseModel
 
 from backend.payments.provider_app.deps import (
     CurrentDesk,
@@ -44,6 +44,24 @@ class PlayBody(BaseModel):
 def create(body: CreateBody, key: Key, desk: CurrentDesk, line: CurrentLine) -> Response:
     """Ask a payer for money, or for a hold."""
     return line.say(At.CREATE, body.reference, lambda: desk.create(body.order(), key=key))
+
+
+@router.get("/v1/payments/paid")
+def paid(
+    desk: CurrentDesk,
+    settings: CurrentSettings,
+    line: CurrentLine,
+    since: AwareDatetime,
+    after: Annotated[str, Query(max_length=64)] = "",
+) -> Response:
+    """What was taken since then, a page at a time: the next begins ``after`` the last id."""
+
+    def listed() -> dict[str, object]:
+        found, has_more = desk.paid_since(since, after=after)
+        views = [payment_view(each, public_url=settings.public_url) for each in found]
+        return {"data": views, "has_more": has_more}
+
+    return line.say(At.LIST, "", _told(listed))
 
 
 @router.get("/v1/payments/{payment_id}")

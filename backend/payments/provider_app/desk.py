@@ -6,7 +6,7 @@ expired even if the sweep has not come by yet.
 
 from collections.abc import Callable
 from dataclasses import astuple
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import partial
 from http import HTTPStatus
@@ -26,6 +26,8 @@ from backend.payments.provider_app.wire import notice_body, payment_view
 
 _DECLINED: Final = frozenset({Fault.DECLINED})
 _EXPIRED: Final = frozenset({Fault.HOLD_EXPIRED})
+LISTED: Final = 100
+"""How many payments a page of a list has at most."""
 
 
 class Played(StrEnum):
@@ -61,7 +63,7 @@ class Desk:
 
     def capture(self, payment_id: str, amount_minor: int, *, key: str) -> Answer:
         """Take part or all of a hold."""
-        rule = partial(rules.captured, amount_minor=amount_minor)
+        rule = partial(rules.captured, amount_minor=amount_minor, now=self._clock())
         return self._moved_once(At.CAPTURE, payment_id, rule, amount_minor, key=key)
 
     def cancel(self, payment_id: str, *, key: str) -> Answer:
@@ -83,6 +85,12 @@ class Desk:
         with self._memory.transaction() as rows:
             found = rows.payment_with(reference)
             return self._met(rows, found, At.FIND) if found else None
+
+    def paid_since(self, since: datetime, *, after: str) -> tuple[list[Payment], bool]:
+        """A page of what was taken since then, by id; whether there is more."""
+        with self._memory.transaction() as rows:
+            found = rows.paid_payments(since, after=after, limit=LISTED + 1)
+        return found[:LISTED], len(found) > LISTED
 
     def shown(self, payment_id: str) -> Payment:
         """A payment as its page shows it: no fault strikes who only looks."""

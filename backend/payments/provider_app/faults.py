@@ -51,6 +51,7 @@ class At(StrEnum):
     REFUND = "refund"
     FETCH = "fetch"
     FIND = "find"
+    LIST = "list"
     PAY_OUT = "pay_out"
     FETCH_PAYOUT = "fetch_payout"
     FIND_PAYOUT = "find_payout"
@@ -100,7 +101,7 @@ class Fault(StrEnum):
 
 
 _WISHES: Final = frozenset({At.CREATE, At.CAPTURE, At.CANCEL, At.REFUND, At.PAY_OUT})
-_QUESTIONS: Final = frozenset({At.FETCH, At.FIND, At.FETCH_PAYOUT, At.FIND_PAYOUT})
+_QUESTIONS: Final = frozenset({At.FETCH, At.FIND, At.LIST, At.FETCH_PAYOUT, At.FIND_PAYOUT})
 _CALLS: Final = _WISHES | _QUESTIONS
 _NOTICE: Final = frozenset({At.NOTICE})
 

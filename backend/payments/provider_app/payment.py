@@ -87,6 +87,8 @@ class Payment:
     pay_before: datetime
     capture_before: datetime | None
     """When the hold runs out; None until there is one."""
+    paid_at: datetime | None
+    """When it was taken; None unless it was."""
 
 
 Rule = Callable[[Payment], Payment]
@@ -104,6 +106,7 @@ def asked(order: Order, *, payment_id: str, now: datetime, pay_within: timedelta
         created_at=now,
         pay_before=now + pay_within,
         capture_before=None,
+        paid_at=None,
     )
 
 
@@ -112,7 +115,7 @@ def agreed(payment: Payment, *, now: datetime, hold: timedelta) -> Payment:
     if payment.order.mode is Mode.MANUAL:
         return replace(payment, status=_next(payment, Act.HOLD), capture_before=now + hold)
     amount = payment.order.amount_minor
-    return replace(payment, status=_next(payment, Act.PAY), captured_minor=amount)
+    return replace(payment, status=_next(payment, Act.PAY), captured_minor=amount, paid_at=now)
 
 
 def declined(payment: Payment) -> Payment:
@@ -120,11 +123,11 @@ def declined(payment: Payment) -> Payment:
     return replace(payment, status=_next(payment, Act.DECLINE))
 
 
-def captured(payment: Payment, *, amount_minor: int) -> Payment:
+def captured(payment: Payment, *, amount_minor: int, now: datetime) -> Payment:
     """The payee takes this much of the hold; the rest is free again."""
     status = _next(payment, Act.CAPTURE)
     _bounded(amount_minor, payment.order.amount_minor, "held")
-    return replace(payment, status=status, captured_minor=amount_minor)
+    return replace(payment, status=status, captured_minor=amount_minor, paid_at=now)
 
 
 def canceled(payment: Payment) -> Payment:

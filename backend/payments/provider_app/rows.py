@@ -71,6 +71,14 @@ class Rows:
         """The payment that bears the payee's reference."""
         return self._payment("SELECT * FROM payment WHERE reference = ?", reference)
 
+    def paid_payments(self, since: datetime, *, after: str, limit: int) -> list[Payment]:
+        """Payments that were taken since then, by their ids, past one of them."""
+        rows = self._connection.execute(
+            "SELECT * FROM payment WHERE paid_us >= ? AND id > ? ORDER BY id LIMIT ?",
+            (_us(since), after, limit),
+        )
+        return [_payment(row) for row in rows]
+
     def due_payments(self, now: datetime, *, limit: int) -> list[str]:
         """The ids of payments that time has ended."""
         rows = self._connection.execute(
@@ -82,7 +90,7 @@ class Rows:
         """Write a new payment."""
         order = payment.order
         self._connection.execute(
-            "INSERT INTO payment VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?, NULL, ?)",
+            "INSERT INTO payment VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?, NULL, ?, NULL)",
             (
                 payment.id,
                 order.reference,
@@ -102,13 +110,14 @@ class Rows:
         """Write what can change of a payment."""
         self._connection.execute(
             "UPDATE payment SET status = ?, captured_minor = ?, refunded_minor = ?,"
-            " capture_before_us = ?, due_us = ? WHERE id = ?",
+            " capture_before_us = ?, due_us = ?, paid_us = ? WHERE id = ?",
             (
                 payment.status,
                 payment.captured_minor,
                 payment.refunded_minor,
                 _us(payment.capture_before),
                 _us(due_at(payment)),
+                _us(payment.paid_at),
                 payment.id,
             ),
         )
@@ -244,9 +253,8 @@ def _payment(row: dict[str, Any]) -> Payment:
         refunded_minor=row["refunded_minor"],
         created_at=_when(row["created_us"]),
         pay_before=_when(row["pay_before_us"]),
-        capture_before=(
-            None if row["capture_before_us"] is None else _when(row["capture_before_us"])
-        ),
+        capture_before=_when_any(row["capture_before_us"]),
+        paid_at=_when_any(row["paid_us"]),
     )
 
 
@@ -269,6 +277,10 @@ def _payout(row: dict[str, Any]) -> Payout:
 
 def _us(when: datetime | None) -> int | None:
     return None if when is None else (when - _EPOCH) // timedelta(microseconds=1)
+
+
+def _when_any(us: int | None) -> datetime | None:
+    return None if us is None else _when(us)
 
 
 def _when(us: int) -> datetime:

@@ -45,6 +45,10 @@ CREATE INDEX notice_due ON notice (due_us) WHERE due_us IS NOT NULL;
 """
 
 _PAYOUTS: Final = """
+ALTER TABLE payment ADD COLUMN paid_us INTEGER;
+UPDATE payment SET paid_us = created_us WHERE captured_minor > 0;
+CREATE INDEX payment_paid ON payment (paid_us, id) WHERE paid_us IS NOT NULL;
+
 CREATE TABLE payout (
     id TEXT PRIMARY KEY,
     reference TEXT NOT NULL UNIQUE,

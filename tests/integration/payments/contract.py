@@ -59,13 +59,15 @@ class Can(Enum):
     """The bench hears the notices that the provider sends, and can have any body signed."""
     LOST_ANSWERS = auto()
     """The bench can lose the answer to a wish that was carried out."""
+    LISTS = auto()
+    """It lists what was taken: ``bench.provider.paid_since``."""
     PAYOUTS = auto()
     """It pays out: ``bench.provider`` is a ``PayoutProvider`` too."""
 
 
 BENCHES: Final[Mapping[str, frozenset[Can]]] = {
     "sandbox": frozenset(Can),
-    "stripe": frozenset(Can) - {Can.DECLINE, Can.PAYOUTS},
+    "stripe": frozenset(Can) - {Can.DECLINE, Can.LISTS, Can.PAYOUTS},
     "wechat": frozenset({Can.HOLD, Can.PART_CAPTURE, Can.NOTICES, Can.LOST_ANSWERS}),
 }
 """What is plugged in: the fixture ``<name>_bench``, and what it can."""

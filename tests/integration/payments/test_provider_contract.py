@@ -395,6 +395,19 @@ def test_a_payment_is_found_by_our_reference(bench):
     assert bench.provider.find(new_id()) is None
 
 
+@needs(Can.LISTS)
+def test_what_was_taken_is_listed_and_nothing_else(bench):
+    since = bench.now()
+    bench.ask()
+    paid = bench.paid()
+
+    listed = list(bench.provider.paid_since(since))
+
+    assert [each for each in listed if each.reference == paid.reference] == [paid]
+    assert {each.status for each in listed} == {PaymentStatus.PAID}
+    assert list(bench.provider.paid_since(since + timedelta(days=1))) == []
+
+
 @pytest.mark.parametrize("wish", ["fetch", "capture", "release", "refund"])
 def test_an_unknown_payment_is_a_no_and_not_a_doubt(bench, wish):
     arguments = {

@@ -541,6 +541,35 @@ def test_a_memory_of_the_version_before_is_brought_up_with_what_it_holds(setting
         assert sandbox.pay_out().status is PayoutStatus.PENDING
 
 
+def test_what_was_taken_is_listed_page_by_page(sandbox, monkeypatch):
+    monkeypatch.setattr("backend.payments.provider_app.desk.LISTED", 2)
+    taken = {sandbox.paid().ref for _ in range(4)}
+    since = sandbox.now()
+    sandbox.time_passes(timedelta(minutes=1))
+    held = sandbox.held()
+    sandbox.provider.capture(held.ref, key="k", amount_minor=1)
+
+    assert {each.ref for each in sandbox.provider.paid_since(since)} == taken | {held.ref}
+    assert {each.ref for each in sandbox.provider.paid_since(None)} == taken | {held.ref}
+    later = list(sandbox.provider.paid_since(since + timedelta(seconds=1)))
+    assert [each.ref for each in later] == [held.ref]
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        {"data": [], "has_more": True},
+        {"data": [OPEN], "has_more": True},
+        {"data": [OPEN | {"captured_minor": 1}], "has_more": False},
+        {"data": [OPEN]},
+    ],
+    ids=["empty", "again", "nonsense", "cut"],
+)
+def test_a_list_that_does_not_go_on_is_a_doubt(page):
+    with answering(200, [json.dumps(page).encode()]) as client, pytest.raises(ProviderAway):
+        list(client.paid_since(None))
+
+
 def test_the_newest_payouts_are_listed_first(sandbox):
     sent = [sandbox.pay_out().ref for _ in range(3)]
 

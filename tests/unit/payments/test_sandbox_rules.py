@@ -29,7 +29,7 @@ acts = st.one_of(
     st.just(rules.declined),
     st.just(rules.canceled),
     st.just(rules.expired),
-    amounts.map(lambda sum_: lambda payment: rules.captured(payment, amount_minor=sum_)),
+    amounts.map(lambda sum_: lambda payment: rules.captured(payment, amount_minor=sum_, now=NOW)),
     amounts.map(lambda sum_: lambda payment: rules.refunded(payment, amount_minor=sum_)),
 )
 
@@ -57,6 +57,7 @@ def test_no_path_makes_or_loses_money(mode, path):
             continue
         assert 0 <= payment.refunded_minor <= payment.captured_minor <= 100
         assert payment.captured_minor == 0 or payment.status is Status.PAID
+        assert (payment.paid_at is None) == (payment.captured_minor == 0)
         assert payment.refunded_minor >= before.refunded_minor
         assert before.status not in FINAL
         assert mode is Mode.MANUAL or payment.capture_before is None
@@ -74,7 +75,7 @@ def test_time_ends_what_is_due_and_nothing_else():
 
     assert rules.as_of(held, NOW + HOLD - timedelta.resolution) is held
     assert rules.as_of(held, NOW + HOLD).status is Status.EXPIRED
-    taken = rules.captured(held, amount_minor=1)
+    taken = rules.captured(held, amount_minor=1, now=NOW)
     assert rules.as_of(taken, NOW + 2 * HOLD) is taken
 
 
