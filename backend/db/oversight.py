@@ -1,0 +1,165 @@
+"""Queries of the operator: everybody and everything, by page; nobody else may call them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlmodel import Session, col, select, update
+
+from backend.db.tables.audit import AuditRow
+from backend.db.tables.market import BankRow
+from backend.db.tables.money import PaymentRow, PaymentState
+from backend.db.tables.people import Person
+from backend.db.tables.rentals import RentalRow
+from backend.domain.custody import Holder
+from backend.domain.rental import RentalState
+
+
+def people(
+    session: Session, *, phone: str | None, is_suspended: bool | None, after: str, limit: int
+) -> Sequence[Person]:
+    """A page of people, oldest first; those with this phone, those suspended or not."""
+    found = select(Person).where(col(Person.id) > after)
+    if phone is not None:
+        found = found.where(Person.phone == phone)
+    if is_suspended is not None:
+        since = col(Person.suspended_at)
+        found = found.where(since.is_not(None) if is_suspended else since.is_(None))
+    return session.exec(found.order_by(col(Person.id)).limit(limit)).all()
+
+
+def suspend(session: Session, person_id: str, *, now: datetime) -> bool:
+    """Keep a person from renting and working; False if that is so already."""
+    moved = session.exec(
+        update(Person)
+        .where(col(Person.id) == person_id, col(Person.suspended_at).is_(None))
+        .values(suspended_at=now)
+    )
+    return moved.rowcount == 1
+
+
+def resume(session: Session, person_id: str) -> bool:
+    """Let a person rent and work again; False if nothing kept them from it."""
+    moved = session.exec(
+        update(Person)
+        .where(col(Person.id) == person_id, col(Person.suspended_at).is_not(None))
+        .values(suspended_at=None)
+    )
+    return moved.rowcount == 1
+
+
+def banks(
+    session: Session,
+    *,
+    merchant_id: str | None,
+    batch: str | None,
+    holder: Holder | None,
+    is_recalled: bool | None,
+    after: str,
+    limit: int,
+) -> Sequence[BankRow]:
+    """A page of banks, by id; those that fit all that is asked for."""
+    found = select(BankRow).where(col(BankRow.id) > after)
+    asked = {
+        "merchant_id": merchant_id,
+        "batch": batch,
+        "holder": holder,
+        "is_recalled": is_recalled,
+    }
+    found = found.filter_by(**{name: value for name, value in asked.items() if value is not None})
+    return session.exec(found.order_by(col(BankRow.id)).limit(limit)).all()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recalled:
+    """A bank that was just recalled."""
+
+    bank_id: str
+    merchant_id: str
+
+
+def recall(session: Session, *, batch: str | None, bank_ids: Sequence[str]) -> list[Recalled]:
+    """Recall banks of a batch, and those named; give those that were not recalled before."""
+    named = col(BankRow.id).in_(bank_ids)
+    chosen = named if batch is None else named | (col(BankRow.batch) == batch)
+    rows = session.exec(
+        update(BankRow)
+        .where(chosen, col(BankRow.is_recalled).is_(False))
+        .values(is_recalled=True)
+        .returning(col(BankRow.id), col(BankRow.merchant_id))
+        .execution_options(synchronize_session=False)
+    ).all()
+    return [Recalled(bank_id=row[0], merchant_id=row[1]) for row in sorted(rows)]
+
+
+def release(session: Session, bank_id: str) -> bool:
+    """End a bank's recall: it is to be inspected; False if it was not recalled."""
+    moved = session.exec(
+        update(BankRow)
+        .where(col(BankRow.id) == bank_id, col(BankRow.is_recalled).is_(True))
+        .values(is_recalled=False, is_to_inspect=True, is_offered=False)
+    )
+    return moved.rowcount == 1
+
+
+def rentals(
+    session: Session,
+    *,
+    states: Sequence[RentalState],
+    merchant_id: str | None,
+    renter_id: str | None,
+    bank_id: str | None,
+    is_abnormal: bool | None,
+    before: str | None,
+    limit: int,
+) -> Sequence[RentalRow]:
+    """A page of rentals, newest first; those that fit all that is asked for."""
+    found = select(RentalRow)
+    asked = {"merchant_id": merchant_id, "renter_id": renter_id, "bank_id": bank_id}
+    found = found.filter_by(**{name: value for name, value in asked.items() if value is not None})
+    if states:
+        found = found.where(col(RentalRow.state).in_(states))
+    if is_abnormal is not None:
+        since = col(RentalRow.abnormal_at)
+        found = found.where(since.is_not(None) if is_abnormal else since.is_(None))
+    if before is not None:
+        found = found.where(RentalRow.id < before)
+    return session.exec(found.order_by(col(RentalRow.id).desc()).limit(limit)).all()
+
+
+def payments(
+    session: Session,
+    *,
+    states: Sequence[PaymentState],
+    rental_id: str | None,
+    before: str | None,
+    limit: int,
+) -> Sequence[PaymentRow]:
+    """A page of payments, newest first."""
+    found = select(PaymentRow)
+    if rental_id is not None:
+        found = found.where(PaymentRow.rental_id == rental_id)
+    if states:
+        found = found.where(col(PaymentRow.state).in_(states))
+    if before is not None:
+        found = found.where(PaymentRow.id < before)
+    return session.exec(found.order_by(col(PaymentRow.id).desc()).limit(limit)).all()
+
+
+def trace(
+    session: Session,
+    *,
+    subject: str | None,
+    subject_id: str | None,
+    by_id: str | None,
+    before: str | None,
+    limit: int,
+) -> Sequence[AuditRow]:
+    """A page of operators' changes, newest first."""
+    asked = {"subject": subject, "subject_id": subject_id, "by_id": by_id}
+    found = select(AuditRow).filter_by(
+        **{name: value for name, value in asked.items() if value is not None}
+    )
+    if before is not None:
+        found = found.where(AuditRow.id < before)
+    return session.exec(found.order_by(col(AuditRow.id).desc()).limit(limit)).all()

@@ -1,0 +1,149 @@
+"""Queries of the stuck list: what does not go on by itself, and its way back into the queues."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlmodel import Session, col, or_, select, update
+
+from backend.db.engine import tell
+from backend.db.outbox import OUTBOX
+from backend.db.seam import to_ms
+from backend.db.tables.market import BankRow
+from backend.db.tables.money import OutboxRow, PaymentRow, PaymentState
+from backend.db.tables.reconciliation import BreakRow
+from backend.db.tables.rentals import RentalRow
+from backend.domain.custody import HOLDINGS
+from backend.domain.overdue import OUT
+from backend.domain.rental import CLOSED, RentalState
+from gateway.tables import BankShadow, CommandRow
+
+
+def starts_in_doubt(session: Session, *, limit: int) -> Sequence[RentalRow]:
+    """Rentals whose bank was told to feed and never said whether it did."""
+    return session.exec(
+        select(RentalRow)
+        .join(CommandRow, col(CommandRow.id) == col(RentalRow.start_command_id))
+        .where(
+            col(RentalRow.state).in_((RentalState.STARTING, RentalState.RETURNING)),
+            col(RentalRow.confirmed_at).is_(None),
+            CommandRow.status == "unknown",
+        )
+        .order_by(col(RentalRow.id))
+        .limit(limit)
+    ).all()
+
+
+def zombies(session: Session, *, limit: int) -> Sequence[tuple[RentalRow, BankRow]]:
+    """Open rentals whose bank is not in the hands that their state says."""
+    disagree = or_(
+        *(
+            (col(RentalRow.state) == state)
+            & col(BankRow.holder).not_in([holder.value for holder in hands])
+            for state, hands in HOLDINGS.items()
+            if state not in CLOSED and state is not RentalState.PAYMENT_DUE
+        )
+    )
+    return session.exec(
+        select(RentalRow, BankRow)
+        .where(col(BankRow.id) == col(RentalRow.bank_id), disagree)
+        .order_by(col(RentalRow.id))
+        .limit(limit)
+    ).all()
+
+
+def missing(
+    session: Session, *, silent_since: datetime, limit: int
+) -> Sequence[tuple[RentalRow, int]]:
+    """Rentals whose bank is out and was not heard of since then; and when it was, in UTC ms."""
+    return session.exec(
+        select(RentalRow, BankShadow.heard_at_ms)
+        .where(
+            col(BankShadow.bank_id) == col(RentalRow.bank_id),
+            col(RentalRow.state).in_(OUT),
+            col(BankShadow.heard_at_ms) < to_ms(silent_since),
+        )
+        .order_by(col(RentalRow.id))
+        .limit(limit)
+    ).all()
+
+
+def claimed(session: Session, *, limit: int) -> Sequence[RentalRow]:
+    """Rentals whose renter says that the bank is back, and nobody has confirmed it."""
+    return session.exec(
+        select(RentalRow)
+        .where(
+            RentalRow.state == RentalState.RETURNING,
+            col(RentalRow.claimed_returned_at).is_not(None),
+        )
+        .order_by(col(RentalRow.claimed_returned_at))
+        .limit(limit)
+    ).all()
+
+
+def given_up(session: Session, *, limit: int) -> Sequence[OutboxRow]:
+    """What a provider was asked often enough, or has refused."""
+    return session.exec(
+        select(OutboxRow)
+        .where(col(OutboxRow.problem).is_not(None), col(OutboxRow.done_at).is_(None))
+        .order_by(col(OutboxRow.id))
+        .limit(limit)
+    ).all()
+
+
+def ask_provider_again(session: Session, outbox_id: str, *, now: datetime) -> bool:
+    """Ask again at once, with the same key; False if it was not given up."""
+    wanted = session.exec(
+        update(OutboxRow)
+        .where(
+            col(OutboxRow.id) == outbox_id,
+            col(OutboxRow.problem).is_not(None),
+            col(OutboxRow.done_at).is_(None),
+        )
+        .values(problem=None, attempts=0, due_at=now)
+    )
+    tell(session, OUTBOX)
+    return wanted.rowcount == 1
+
+
+def put_ask_aside(session: Session, outbox_id: str, *, now: datetime) -> bool:
+    """Ask no more, and take it off the list; its problem stays. False if it was not given up."""
+    aside = session.exec(
+        update(OutboxRow)
+        .where(
+            col(OutboxRow.id) == outbox_id,
+            col(OutboxRow.problem).is_not(None),
+            col(OutboxRow.done_at).is_(None),
+        )
+        .values(done_at=now)
+    )
+    return aside.rowcount == 1
+
+
+def payments_in_doubt(session: Session, *, since: datetime, limit: int) -> Sequence[PaymentRow]:
+    """Payments begun before then, of which nobody knows whether they were made."""
+    return session.exec(
+        select(PaymentRow)
+        .where(PaymentRow.state == PaymentState.UNKNOWN, col(PaymentRow.created_at) < since)
+        .order_by(col(PaymentRow.id))
+        .limit(limit)
+    ).all()
+
+
+def ask_after_payment(session: Session, payment_id: str, *, at: datetime) -> bool:
+    """Have the provider asked after a payment as if nothing was heard since then."""
+    wanted = session.exec(
+        update(PaymentRow)
+        .where(col(PaymentRow.id) == payment_id, col(PaymentRow.state) == PaymentState.UNKNOWN)
+        .values(checked_at=at)
+    )
+    return wanted.rowcount == 1
+
+
+def resolve_break(session: Session, break_id: str, *, now: datetime) -> bool:
+    """Take a break off the list; the next look puts it back if it is still there."""
+    resolved = session.exec(
+        update(BreakRow)
+        .where(col(BreakRow.id) == break_id, col(BreakRow.resolved_at).is_(None))
+        .values(resolved_at=now)
+    )
+    return resolved.rowcount == 1
