@@ -3,12 +3,13 @@
 import asyncio
 import json
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from backend import logs
+from backend import checks, logs
 from backend.db.engine import make_engine
 from backend.db.migrate import migrate as migrate_to_newest
 from backend.demo.city import BANKS
@@ -109,6 +110,26 @@ def migrate(*, data_dir: DataDir = Path("lendwatt-data"), database: Database = "
     engine = make_engine(database or settings.url_of_database())
     migrate_to_newest(engine)
     typer.echo(f"{engine.url.render_as_string(hide_password=True)} is at this version.")
+
+
+@app.command()
+def verify(
+    *,
+    data_dir: DataDir = Path("lendwatt-data"),
+    database: Database = "",
+    provider: Annotated[
+        bool,
+        typer.Option("--provider", help="Ask the payment provider too (LENDWATT_PROVIDER_URL)."),
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Tell it in one line of JSON.")] = False,
+) -> None:
+    """Check that the books balance and agree with everything else; only reads."""
+    settings = read_settings(data_dir=data_dir)
+    with ExitStack() as stack:
+        asked = stack.enter_context(checks.asked(settings)) if provider else None
+        report = checks.check(database or settings.url_of_database(), asked)
+    typer.echo(report.as_json() if as_json else "\n".join(report.lines()))
+    sys.exit(report.exit_code)
 
 
 @app.command()

@@ -92,6 +92,13 @@ def verify(session: Session) -> Verified:
     )
 
 
+def of_the_books(session: Session) -> Iterator[Break]:
+    """Check the books by themselves, whatever they are about."""
+    look = _Look(session)
+    yield from look.transfers_by_themselves()
+    yield from look.accounts_by_themselves()
+
+
 class _Look:
     """One look at everything; it counts what it saw."""
 

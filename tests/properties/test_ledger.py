@@ -1,21 +1,37 @@
 """No path of money makes or loses a cent."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlmodel import Session
 
+from backend.db import books, money
+from backend.db.engine import Database, make_engine
 from backend.domain import ledger
 from backend.domain.errors import Refusal
 from backend.domain.ledger import Book, Posting, Transfer, TransferKind
 from backend.domain.money import Currency, Minor, split
+from backend.services import verify
+
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 amounts = st.sampled_from([1, 99, 1000, 1001]).map(Minor)  # few, so that they often meet
 currencies = st.sampled_from([Currency.CNY, Currency.JPY])
 ids = st.sampled_from(["A", "B"])
 commissions = st.integers(0, ledger.BASIS_POINTS)
 weights = st.lists(st.integers(0, 10**6), min_size=1, max_size=8).filter(any)
+
+
+def merchants(draw, number, amount, currency):
+    """What settles, and what is withdrawn."""
+    one = {"merchant": draw(ids), "currency": currency, "amount_minor": amount}
+    is_rest = draw(st.booleans())
+    yield ledger.rental_settled(rental_id=f"L{number}", is_rest=is_rest, **one)
+    for recipe in (ledger.withdrawal_asked, ledger.withdrawal_paid, ledger.withdrawal_failed):
+        yield recipe(withdrawal_id=f"W{number}", **one)
 
 
 @st.composite
@@ -45,6 +61,7 @@ def transfers(draw):
                     credit_id=f"C{number}", merchant=draw(ids), split=shares, **one
                 ),
                 ledger.payment_refunded(refund_id=f"F{number}", amount_minor=amount, **one),
+                *merchants(draw, number, amount, currency),
             ]
         )
     )
@@ -109,6 +126,45 @@ def test_writing_everything_twice_is_writing_it_once(history):
 def test_a_refused_transfer_leaves_the_book_as_it_was(history):
     book, accepted = written(history)
     assert Book.of(accepted) == book
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(transfers(), max_size=40))
+def test_the_stored_balances_are_the_fold_whatever_is_written(database, history):
+    book, accepted = written(history)
+
+    with Session(database.engine) as session:  # never committed: each example begins with nothing
+        taken = [transfer for transfer in history if store(session, transfer)]
+        accounts = {
+            (account.code, account.currency): (account.balance_minor, account.postings)
+            for account in books.accounts(session)
+        }
+        by_themselves = list(verify.of_the_books(session))
+
+    assert taken == accepted
+    assert {place: balance for place, (balance, _) in accounts.items() if balance} == {
+        place: balance for place, balance in book.balances.items() if balance
+    }
+    assert sum(count for _, count in accounts.values()) == sum(
+        len(transfer.postings) for transfer in accepted
+    )
+    assert by_themselves == []
+
+
+def store(session, transfer):
+    """Write it; whether it went in."""
+    try:
+        return money.write(session, transfer, rental_id=None, now=NOON)
+    except Refusal:
+        return False
+
+
+@pytest.fixture
+def database(database_url):
+    """Something to write the books to."""
+    engine = make_engine(database_url)
+    yield Database(engine)
+    engine.dispose()
 
 
 @given(transfers(), st.integers(-100, 100).filter(bool), st.data())

@@ -1,14 +1,15 @@
 """The world of the rentals' tests, with hands for what settles and pays out."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
 from backend import sweeps
 from backend.limits import PayoutLimits
-from backend.payments.port import Provider
+from backend.payments.port import PayoutStatus, Provider
+from backend.services.verify import Break, verify
+from backend.services.withdrawals import learn
 from tests.integration.rentals.conftest import World, world
 
 __all__ = ["world"]
@@ -22,7 +23,7 @@ class Books:
 
     world: World
     merchant: str
-    limits: PayoutLimits = PayoutLimits()
+    limits: PayoutLimits = field(default_factory=PayoutLimits)
 
     @property
     def owner(self) -> Any:
@@ -46,6 +47,12 @@ class Books:
 
     def with_account(self, account: str = ACCOUNT) -> None:
         self.owner.did(f"/merchants/{self.merchant}/payout-account", {"account": account})
+
+    def told(self, withdrawal: str, end: str) -> None:
+        """The provider's last word on a withdrawal."""
+        payout = self.world.provider.change_payout(withdrawal, status=PayoutStatus(end))
+        with self.world.database.writing() as session:
+            assert learn(session, payout, now=self.world.clock.now()) is None
 
     # -- what runs by itself in life
 
@@ -83,6 +90,11 @@ class Books:
         path = f"/merchants/{self.merchant}/ledger"
         return list(self.owner.sees(path, of=of, **query)["items"])
 
+    def breaks(self) -> list[Break]:
+        """What ``lendwatt verify`` finds."""
+        with self.world.database.reading() as session:
+            return list(verify(session).breaks)
+
     def stands(self) -> tuple[int, int, int]:
         """Pending, withdrawable, in payout."""
         shown = self.settlement()
@@ -94,5 +106,5 @@ class Books:
 
 
 @pytest.fixture
-def books(world: World) -> Iterator[Books]:
-    yield Books(world=world, merchant=world.market())
+def books(world: World) -> Books:
+    return Books(world=world, merchant=world.market())
