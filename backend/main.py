@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
+from functools import cache
 from importlib.metadata import version
 
 from fastapi import APIRouter, FastAPI
@@ -10,6 +11,7 @@ from sqlmodel import Session
 
 from backend.api import (
     auth,
+    delivery,
     disputes,
     errors,
     health,
@@ -28,6 +30,7 @@ from backend.api import (
     webhooks,
 )
 from backend.api.deps import Parts, nobody
+from backend.api.examples import add_examples
 from backend.api.hub import Hub
 from backend.api.middleware import BodyLimit, Measured, Metrics
 from backend.api.rates import RateLimit, Shares
@@ -46,6 +49,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     auth.router,
     stream.router,
     renter.router,
+    delivery.router,
     disputes.router,
     merchant.router,
     stock.router,
@@ -119,7 +123,14 @@ def create_app(parts: Parts, *, routers: tuple[APIRouter, ...] = ROUTERS) -> Fas
     for router in routers:
         app.include_router(router, prefix=API)
     pages.install(app)
+    _describe(app)
     return app
+
+
+def _describe(app: FastAPI) -> None:
+    """Have the OpenAPI document, made once, show an example of each body."""
+    plain = app.openapi
+    app.openapi = cache(lambda: add_examples(plain()))  # type: ignore[method-assign]
 
 
 @asynccontextmanager
