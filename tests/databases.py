@@ -52,7 +52,7 @@ class Databases:
             folder: where a file may be made.
         """
         if kind == "sqlite":
-            yield f"sqlite:///{folder / 'lendwatt.db'}"
+            yield f"sqlite:///{folder / 'empty.db'}"
             return
         with self._lend(template="template0") as url:
             yield url

@@ -23,6 +23,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, ExceptionContext, make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlmodel import Session
 
@@ -31,7 +32,8 @@ from backend.domain.errors import Refusal
 from backend.problems import StartError
 
 BUSY_TIMEOUT_MS = 10_000
-"""How long a writer waits for its turn at SQLite before the caller hears "busy"."""
+"""How long a writer waits for its turn at SQLite, or for a lock at PostgreSQL, before the caller
+hears "busy"."""
 POOL_CONNECTIONS = 40
 POOL_TIMEOUT_S = 10
 _BACKENDS = frozenset({"sqlite", "postgresql"})
@@ -106,7 +108,7 @@ def _sqlite(url: URL) -> Engine:
     )
     event.listen(engine, "connect", _set_up_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
-    event.listen(engine, "checkin", _leave_sqlite)
+    event.listen(engine, "checkin", _end)
     return engine
 
 
@@ -123,8 +125,15 @@ def _server(url: URL) -> Engine:
             "set LENDWATT_DATABASE_URL to sqlite:///path/to/file.db."
         )
         raise StartError(msg) from wrong
+    event.listen(engine, "do_connect", _bound_waiting)
     event.listen(engine, "handle_error", _say_unavailable)
+    event.listen(engine, "checkin", _end)
     return engine
+
+
+def _bound_waiting(_dialect: object, _record: object, _how: object, kwargs: dict[str, Any]) -> None:
+    kwargs.setdefault("connect_timeout", POOL_TIMEOUT_S)
+    kwargs.setdefault("options", f"-c lock_timeout={BUSY_TIMEOUT_MS}")
 
 
 def _say_unavailable(context: ExceptionContext) -> None:
@@ -163,7 +172,7 @@ def _take_turn(connection: Connection) -> None:
         raise OperationalError(statement, None, busy) from busy
 
 
-def _leave_sqlite(connection: sqlite3.Connection | None, _record: object) -> None:
+def _end(connection: DBAPIConnection | None, _record: object) -> None:
     """End what is still open: after a BEGIN or COMMIT that fails, SQLAlchemy does not."""
     if connection is not None:
         connection.rollback()

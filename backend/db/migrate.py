@@ -97,6 +97,7 @@ def _alone(engine: Engine) -> Iterator[Connection]:
     with engine.connect() as connection:
         if connection.dialect.name != "sqlite":
             with connection.begin():
+                connection.exec_driver_sql("SET LOCAL lock_timeout = 0")  # as long as it takes
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
                 yield connection
             return

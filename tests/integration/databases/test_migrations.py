@@ -17,7 +17,7 @@ from backend.db.migrate import check, downgrade, is_current, migrate
 from backend.db.places import cell_of
 from backend.db.tables.market import MerchantRow
 from backend.db.tables.money import AccountRow
-from backend.db.tables.rentals import JobRow, RentalRow
+from backend.db.tables.rentals import JobRow, RentalRow, RentalStepRow
 from backend.domain.geo import Point
 from backend.domain.rental import RentalEvent, RentalState
 from backend.problems import StartError
@@ -295,20 +295,28 @@ def test_merchants_are_on_the_map_and_open_jobs_are_looked_at(old: Engine) -> No
     assert due == {"J1": None, "J4": None, "J5": NOON}
 
 
-@pytest.mark.parametrize("event", RentalEvent)
-def test_a_step_keeps_its_word_on_the_way_down_and_up(old: Engine, event: RentalEvent) -> None:
+def test_a_step_keeps_its_word_on_the_way_down_and_up(old: Engine) -> None:
     migrate(old)
-    with old.begin() as connection:
-        connection.exec_driver_sql(
-            "INSERT INTO rental_step (id, rental_id, event, state, at, evidence) "  # noqa: S608
-            f"VALUES ('S9', 'R1', '{event}', '{RentalState.UNDELIVERABLE}', "
-            "'2026-11-22 12:00:00.000000', 'the reason')"
-        )
+    with Session(old) as session:
+        for event in RentalEvent:
+            session.add(
+                RentalStepRow(
+                    id=f"new:{event}",
+                    rental_id="R1",
+                    event=event,
+                    state=RentalState.UNDELIVERABLE,
+                    at=NOON,
+                    evidence="the reason",
+                )
+            )
+        session.commit()
     before = content(old)["rental_step"]
 
     downgrade(old, to="0001")
-    assert content(old)["rental_step"]["S9",]["state"] == "declined"
-    assert content(old)["rental_step"]["S9",]["evidence"].endswith("the reason")
+    for (step, *_), row in content(old)["rental_step"].items():
+        if str(step).startswith("new:"):
+            assert row["state"] == "declined"
+            assert row["evidence"].endswith("the reason")
 
     migrate(old)
     assert content(old)["rental_step"] == before

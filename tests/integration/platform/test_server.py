@@ -12,12 +12,20 @@ from fastapi.testclient import TestClient
 from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 
-from backend import server
+from backend import main, server
 from backend.api.deps import Parts
-from backend.db.engine import Database
+from backend.db.engine import Database, make_engine
 from backend.db.migrate import migrate
 from backend.problems import StartError
-from tests.integration.platform.conftest import PATIENCE_S, Phones, serving, sign_in, wait_for
+from backend.settings import Settings
+from tests.integration.platform.conftest import (
+    PATIENCE_S,
+    HandClock,
+    Phones,
+    serving,
+    sign_in,
+    wait_for,
+)
 
 
 def test_a_commit_that_fails_is_not_answered_with_a_yes(
@@ -44,21 +52,18 @@ def test_a_live_process_says_so(client: TestClient) -> None:
     assert client.get("http://test/healthz").json() == {"status": "ok"}
 
 
-def test_ready_only_when_migrated(client: TestClient, database: Database) -> None:
-    not_yet = client.get("http://test/readyz")
+def test_ready_only_when_migrated(settings: Settings, empty_database_url: str) -> None:
+    empty = make_engine(empty_database_url)
+    parts = main.make_parts(settings, database=Database(empty), clock=HandClock())
+    with TestClient(main.create_app(parts)) as client:
+        not_yet = client.get("/readyz")
+        migrate(empty)
+        now = client.get("/readyz")
+    empty.dispose()
+
     assert not_yet.status_code == 503
     assert not_yet.json()["checks"] == {"migrated": False, "not_stopping": True}
-
-    with database.engine.begin() as connection:
-        tables = connection.exec_driver_sql(
-            "SELECT 'DROP TABLE \"' || name || '\"' FROM sqlite_master WHERE type = 'table'"
-        ).scalars()
-        connection.exec_driver_sql("PRAGMA defer_foreign_keys=ON")
-        for drop in tables.all():
-            connection.exec_driver_sql(drop)
-    migrate(database.engine)
-
-    assert client.get("http://test/readyz").status_code == 200
+    assert now.status_code == 200
 
 
 def test_ready_asks_each_probe(client: TestClient, parts: Parts) -> None:
