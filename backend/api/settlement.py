@@ -4,19 +4,21 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 from pydantic import Field
 
-from backend.api.deps import CurrentPrincipal, DbSession, Now
+from backend.api.deps import AppParts, CurrentPrincipal, DbSession, Now
 from backend.api.idempotency import IdempotentRoute
 from backend.api.ledger_words import LINES
 from backend.api.schemas import In, Out
-from backend.api.shapes import Before, DefaultProvider, Limit, Reader
+from backend.api.shapes import Before, Limit, Reader
 from backend.db.tables.withdrawals import WithdrawalRow
+from backend.domain.errors import Code, Refusal
 from backend.domain.lang import Lang
 from backend.domain.ledger import AccountKind, TransferKind
 from backend.domain.money import Minor
 from backend.domain.withdrawal import WithdrawalState
+from backend.payments.choose import pays_out
 from backend.services import settlement, withdrawals
 
 router = APIRouter(
@@ -24,6 +26,21 @@ router = APIRouter(
 )
 
 _CURRENCY = Field(examples=["CNY"])
+
+
+def _payout_provider(parts: AppParts) -> str:
+    """The name of the provider that withdrawals go through: the first that pays out.
+
+    Raises:
+        Refusal: PROVIDER_AWAY, if none does.
+    """
+    name = pays_out(parts.providers)
+    if name is None:
+        raise Refusal(Code.PROVIDER_AWAY)
+    return name
+
+
+PayoutProviderName = Annotated[str, Depends(_payout_provider)]
 
 
 class Statement(StrEnum):
@@ -231,7 +248,7 @@ def withdraw(
     body: WithdrawalIn,
     session: DbSession,
     who: CurrentPrincipal,
-    provider: DefaultProvider,
+    provider: PayoutProviderName,
     now: Now,
 ) -> WithdrawalOut:
     """Take out what is mine: it is kept for this at once, and sent soon."""

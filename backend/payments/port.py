@@ -82,9 +82,11 @@ class ProviderPayment:
     reference: str
     """Our id of it."""
     pay_url: str
-    """The provider's page, where the payer agrees or declines."""
+    """Where the payer agrees or declines: a page, or what a QR code is to say. Empty once nobody
+    can pay any more, and where the provider tells it only in the answer to the wish."""
     capture_before: datetime | None
-    """When the hold runs out (aware UTC). None unless it is, or was, a hold."""
+    """When the hold runs out (aware UTC). None unless it is, or was, a hold that does. In a
+    notice it may be too early, where the provider tells it to who asks only."""
 
 
 class PayoutStatus(StrEnum):
@@ -124,9 +126,10 @@ class ProviderNotice:
     kind: str
     """The provider's word for what happened, for logs: decide by ``payment.status``."""
     payment: ProviderPayment | None
-    """The payment as it was when the notice was made; None: it is about a payout."""
+    """The payment as it was when the notice was made; None: it is about something else."""
     payout: ProviderPayout | None = None
-    """The payout as it was when the notice was made; one of the two is there."""
+    """The payout as it was when the notice was made. Of the two, at most one is there; none, if
+    the notice is genuine and tells nothing that moves money of ours."""
     at: datetime
     """When it happened, by the provider's clock (aware UTC)."""
 

@@ -283,7 +283,7 @@ def learn(session: Session, payment: PaymentRow, told: ProviderPayment, *, now: 
         now: the time.
     """
     payment.provider_ref = told.ref
-    payment.pay_url = told.pay_url
+    payment.pay_url = told.pay_url or payment.pay_url
     payment.checked_at = now
     new = PaymentState(told.status.value)
     is_ended_hold = payment.purpose is Purpose.DEPOSIT and is_over(payment)

@@ -79,7 +79,7 @@ class PaymentRow(SQLModel, table=True):
     currency: str = Field(max_length=3)
     provider: str = Field(max_length=16)
     provider_ref: str | None = Field(default=None, max_length=128)
-    pay_url: str | None = Field(default=None, max_length=500)
+    pay_url: str | None = Field(default=None, max_length=2_000)
     is_surplus: bool = False
     """Came although its purpose was served, in part or whole: that goes back by itself."""
     created_at: datetime

@@ -323,6 +323,9 @@ def _set_cells() -> None:
 
 
 def _tables_up() -> None:
+    with op.batch_alter_table('payment', schema=None) as batch_op:
+        batch_op.alter_column('pay_url', existing_type=sa.String(length=500), type_=sa.String(length=2000), existing_nullable=True)
+
     with op.batch_alter_table('account', schema=None) as batch_op:
         batch_op.add_column(sa.Column('balance_minor', sa.BigInteger(), nullable=False, server_default='0'))
         batch_op.add_column(sa.Column('postings', sa.Integer(), nullable=False, server_default='0'))
@@ -675,6 +678,9 @@ def _tables_up() -> None:
 
 
 def _tables_down() -> None:
+    with op.batch_alter_table('payment', schema=None) as batch_op:
+        batch_op.alter_column('pay_url', existing_type=sa.String(length=2000), type_=sa.String(length=500), existing_nullable=True)
+
     with op.batch_alter_table('dead_letter', schema=None) as batch_op:
         batch_op.drop_index('ix_dead_letter_wanted')
         batch_op.drop_column('outcome')
