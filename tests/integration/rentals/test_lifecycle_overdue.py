@@ -244,6 +244,29 @@ def test_what_a_renter_has_is_not_its_merchants_to_lose(world: Any) -> None:
     assert world.state(rental) == "renting"
 
 
+def test_who_waits_for_a_bank_that_is_lost_gets_another(world: Any) -> None:
+    merchant = world.market(banks=("LW-0001", "LW-0002"))
+    rental = world.ask()
+    world.staff_does("accept")
+    _lost(world, merchant)
+    told = world.rental(rental)
+    assert (told["state"], told["bank"]["id"]) == ("requested", "LW-0002")
+    assert told["is_abnormal"]
+    assert (told["cancel_fee_minor"], told["cancel_stage"]) == (0, "excused")
+
+
+@pytest.mark.parametrize("done", [0, 1, 2])
+def test_without_another_who_waits_hears_it_at_once(world: Any, done: int) -> None:
+    merchant = world.market()
+    rental = world.ask()
+    for verb, body in (("accept", {}), ("set-out", {"qr_token": world.tokens["LW-0001"]}))[:done]:
+        world.staff_does(verb, **body)
+    assert _lost(world, merchant).json()["holder"] == "lost"
+    assert world.state(rental) == "undeliverable"
+    assert "rental.undeliverable" in world.people["renter"].news()
+    assert world.people["staff"].sees("/staff/jobs")["items"] == []
+
+
 def test_a_bank_lost_after_it_was_collected_changes_nothing_for_its_renter(world: Any) -> None:
     merchant = world.market()
     rental = world.payment_due()

@@ -303,6 +303,7 @@ def test_a_start_that_falls_into_doubt_after_the_request_for_return_keeps_the_de
 ) -> None:
     world.market()
     rental = world.starting()
+    world.command_is("sent")
     world.people["renter"].did(f"/rentals/{rental}/return", PLACE)
     world.clock.turn(minutes=2)
     world.ended(events.CommandUnknown, "no_answer")

@@ -5,10 +5,12 @@ from typing import Any
 
 import pytest
 from sqlalchemy.exc import IntegrityError
-from sqlmodel import select
+from sqlmodel import col, select, update
 
 from backend.db import rentals
 from backend.db.tables.audit import AuditRow
+from backend.db.tables.market import MerchantRow
+from backend.db.tables.people import Person
 from backend.db.tables.rentals import RentalRow
 
 HOME = {"lat": 31.2304, "lng": 121.4737, "address": "人民大道 200 號"}
@@ -61,6 +63,49 @@ def test_a_level_told_too_long_ago_is_no_level(world: Any) -> None:
     world.market()
     world.clock.turn(seconds=301)
     assert _why(world) == ["offline"]
+
+
+def _row(world: Any, table: Any, id_: str, **changes: Any) -> None:
+    with world.database.writing() as session:
+        session.exec(update(table).where(col(table.id) == id_).values(**changes))
+
+
+def test_a_bank_is_not_for_rent_while_its_merchant_sleeps(world: Any) -> None:
+    merchant = world.market()  # it is 20:00 in Shanghai
+    _row(world, MerchantRow, merchant, hours='{"sun": [["09:00", "20:00"]]}')
+    assert _why(world) == ["closed"]
+    world.clock.turn(seconds=-1)
+    assert _why(world) == []
+
+
+def test_how_full_a_bank_must_be_is_in_its_merchants_terms(world: Any) -> None:
+    world.market(min_battery_pct=80)
+    world.bank_is("LW-0001", battery=79)
+    assert _why(world) == ["low"]
+    world.bank_is("LW-0001", battery=80)
+    assert _why(world) == []
+
+
+def test_who_is_suspended_rents_nothing_and_what_is_open_goes_on(world: Any) -> None:
+    world.market(banks=("LW-0001", "LW-0002"))
+    rental = world.ask("LW-0002")
+    _row(world, Person, world.id_of("renter"), suspended_at=world.clock.now())
+    assert _why(world) == ["account_suspended"]
+    assert _why(world, who="other") == []
+    answer = world.people["renter"].post("/rentals", {"qr_token": world.tokens["LW-0001"], **HOME})
+    assert _code(answer) == (409, "bank_unavailable")
+    assert world.people["renter"].post(f"/rentals/{rental}/cancel").is_success
+
+
+def test_a_renter_has_three_banks_at_once_and_not_more(world: Any) -> None:
+    world.market(banks=("LW-0001", "LW-0002", "LW-0003", "LW-0004"))
+    first, *_ = [world.ask(bank) for bank in ("LW-0002", "LW-0003", "LW-0004")]
+    assert _why(world) == ["too_many_rentals"]
+    answer = world.people["renter"].post("/rentals", {"qr_token": world.tokens["LW-0001"], **HOME})
+    assert _code(answer) == (409, "bank_unavailable")
+    assert answer.json()["facts"] == {"why": "too_many_rentals"}
+    world.people["renter"].did(f"/rentals/{first}/cancel")
+    assert _why(world) == []
 
 
 def test_a_bank_is_not_for_rent_too_far_from_its_merchant(world: Any) -> None:

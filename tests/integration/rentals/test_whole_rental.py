@@ -43,7 +43,8 @@ def test_each_step_is_told_to_those_whom_it_concerns(world: Any) -> None:
     rental, ref = world.bill_asked()
     world.notice(world.provider.agree(ref))
 
-    told = [kind for kind in world.people["renter"].news() if not kind.startswith("payment.")]
+    aside = ("payment.", "rental.eta")
+    told = [kind for kind in world.people["renter"].news() if not kind.startswith(aside)]
     assert told == [
         "rental.requested",
         "rental.accepted",
