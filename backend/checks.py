@@ -16,9 +16,9 @@ from sqlalchemy.engine import make_url
 from backend.db.engine import Database, make_engine
 from backend.db.migrate import is_current
 from backend.limits import ReconcileLimits
+from backend.payments import choose
 from backend.payments.choose import SANDBOX
 from backend.payments.port import Provider
-from backend.payments.sandbox import SandboxProvider
 from backend.problems import StartError
 from backend.services.reconcile import Found, Looked, look
 from backend.services.verify import Break, Verified, verify
@@ -135,32 +135,35 @@ def opened(url: str) -> Iterator[Database]:
 
 
 @contextmanager
-def asked(settings: Settings) -> Iterator[Mapping[str, Provider]]:
+def asked(settings: Settings, url: str) -> Iterator[Mapping[str, Provider]]:
     """Give the providers that ``lendwatt up`` uses, with the keys that it keeps.
 
+    Args:
+        settings: which providers.
+        url: the database's.
+
     Raises:
-        StartError: there is no key to ask with.
+        StartError: there is no key to ask with, or no database.
     """
-    key = _kept(settings, "provider-api-key", settings.provider_api_key)
-    secret = _kept(settings, "provider-webhook-secret", settings.provider_webhook_secret)
-    provider = SandboxProvider(
-        base_url=settings.provider_url,
-        api_key=key,
-        webhook_secret=secret,
-        timeout_s=settings.provider_timeout_s,
-    )
-    with provider:
-        yield {SANDBOX: provider}
+    if SANDBOX in settings.providers:
+        given = settings.provider_api_key, settings.provider_webhook_secret
+        keys = {
+            "provider_api_key": _kept(settings, "provider-api-key", given[0]),
+            "provider_webhook_secret": _kept(settings, "provider-webhook-secret", given[1]),
+        }
+        settings = settings.model_copy(update=keys)
+    with opened(url) as database, choose.opened(settings, database) as providers:
+        yield providers
 
 
-def _kept(settings: Settings, name: str, given: SecretStr | None) -> str:
+def _kept(settings: Settings, name: str, given: SecretStr | None) -> SecretStr:
     file = settings.data_dir / name
     if file.is_file():
-        return file.read_text()
+        return SecretStr(file.read_text())
     if given is None:
         msg = f"There is no {file} to ask the provider with: say where it is with --data-dir."
         raise StartError(msg)
-    return given.get_secret_value()
+    return given
 
 
 def check(url: str, providers: Mapping[str, Provider] | None) -> Report:

@@ -18,6 +18,7 @@ from backend.demo.run import demo as run_demo
 from backend.demo.stage import PACE_S
 from backend.demo.story import StepFailed
 from backend.domain.lang import Lang
+from backend.payments.choose import SANDBOX
 from backend.problems import StartError
 from backend.settings import read_settings
 from backend.up import Options, Platform, running
@@ -98,9 +99,14 @@ def _tell(platform: Platform) -> str:
         f"Lendwatt is up.\n"
         f"  pages and API   {platform.url}   {platform.api}\n"
         f"  banks           {platform.bank_url}   ({platform.broker.kind} broker)\n"
-        f"  payments        {platform.provider_url}   (sandbox: no real money)\n"
+        f"  payments        {_payments(platform)}\n"
         f"Stop with Ctrl-C."
     )
+
+
+def _payments(platform: Platform) -> str:
+    told = {SANDBOX: f"{platform.provider_url}   (sandbox: no real money)"}
+    return ", ".join(told.get(name, name) for name in platform.providers)
 
 
 @app.command()
@@ -119,15 +125,16 @@ def verify(
     database: Database = "",
     provider: Annotated[
         bool,
-        typer.Option("--provider", help="Ask the payment provider too (LENDWATT_PROVIDER_URL)."),
+        typer.Option("--provider", help="Ask the payment providers too (LENDWATT_PROVIDERS)."),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Tell it in one line of JSON.")] = False,
 ) -> None:
     """Check that the books balance and agree with everything else; only reads."""
     settings = read_settings(data_dir=data_dir)
+    url = database or settings.url_of_database()
     with ExitStack() as stack:
-        asked = stack.enter_context(checks.asked(settings)) if provider else None
-        report = checks.check(database or settings.url_of_database(), asked)
+        asked = stack.enter_context(checks.asked(settings, url)) if provider else None
+        report = checks.check(url, asked)
     typer.echo(report.as_json() if as_json else "\n".join(report.lines()))
     sys.exit(report.exit_code)
 
