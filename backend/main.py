@@ -12,6 +12,7 @@ from sqlmodel import Session
 from backend.api import (
     auth,
     delivery,
+    demo,
     disputes,
     errors,
     health,
@@ -77,6 +78,7 @@ def make_parts(
     standing_of: Callable[[Session, str], Standing] = nobody,
     providers: Mapping[str, Provider] | None = None,
     mqtt: tuple[str, int] = ("127.0.0.1", 1883),
+    turn_clock: Callable[[int], None] | None = None,
     probes: Mapping[str, Callable[[], bool]] | None = None,
 ) -> Parts:
     """Put together what the routes need.
@@ -96,6 +98,7 @@ def make_parts(
         standing_of=standing_of,
         providers=providers or {},
         mqtt=mqtt,
+        turn_clock=turn_clock,
         probes={"migrated": lambda: is_current(database.engine), **(probes or {})},
     )
 
@@ -122,6 +125,8 @@ def create_app(parts: Parts, *, routers: tuple[APIRouter, ...] = ROUTERS) -> Fas
     app.include_router(health.router)
     for router in routers:
         app.include_router(router, prefix=API)
+    if parts.turn_clock is not None:
+        app.include_router(demo.router, prefix=API)
     pages.install(app)
     _describe(app)
     return app

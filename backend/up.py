@@ -15,7 +15,8 @@ import socket
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC
+from datetime import UTC, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -24,7 +25,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from pydantic import SecretStr
 
 from backend import sweeps
-from backend.clock import SystemClock
+from backend.clock import Clock, DemoClock, SystemClock
 from backend.db import hooks, outbox, seam
 from backend.db.engine import Database, make_engine
 from backend.db.market import standing
@@ -46,6 +47,7 @@ from backend.settings import Settings, kept_secret, read_settings, token_secret
 from backend.sweeps.hooks import send_hooks
 from backend.worker import Worker
 from gateway.broker import RunningBroker, start_broker
+from gateway.clock import set_forward
 from gateway.errors import StartError as GatewayStartError
 from gateway.service import Gateway
 from gateway.settings import read_settings as read_gateway_settings
@@ -97,6 +99,7 @@ class Platform:
     broker: RunningBroker
     gateway: Gateway
     database: Database
+    clock: Clock
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
     @property
@@ -157,9 +160,10 @@ async def running(options: Options) -> AsyncIterator[Platform]:
             broker=broker,
             gateway=Gateway(database.engine, broker.gateway_url, gateway_settings),
             database=database,
+            clock=_clock(settings),
         )
         providers = stack.enter_context(choose.opened(settings, database))
-        sandbox = _sandbox_server(settings) if sandbox_listener else None
+        sandbox = _sandbox_server(settings, platform.clock) if sandbox_listener else None
         backend = _backend_server(settings, platform, providers, stack)
         stack.callback(_LINK_LOG.setLevel, logging.NOTSET)
         _LINK_LOG.setLevel(logging.ERROR)  # what goes wrong before it is ready, a StartError tells
@@ -217,6 +221,8 @@ def _settings(
             or SecretStr(kept_secret(options.data_dir / "token-secret")),
         }
     )
+    if settings.demo:
+        settings = settings.model_copy(update={"access_token_s": settings.refresh_token_s})
     if options.demo:
         settings = settings.model_copy(update=DEMO_CAPS)
     settings = settings.model_copy(update={"token_secret": SecretStr(token_secret(settings))})
@@ -277,7 +283,22 @@ def _is_taken(host: str, port: int) -> bool:
     return False
 
 
-def _sandbox_server(settings: Settings) -> Plain:
+def _clock(settings: Settings) -> Clock:
+    """The machine's clock; in a demo, one that goes ahead of it as far as it was turned."""
+    if not settings.demo:
+        return SystemClock()
+    clock = DemoClock(settings.data_dir / "clock-forward-s")
+    set_forward(clock.forward // timedelta(milliseconds=1))
+    return clock
+
+
+def _turn(clock: DemoClock, forward_s: int) -> None:
+    """Turn the clock of the whole platform: banks have their own."""
+    clock.turn(timedelta(seconds=forward_s))
+    set_forward(clock.forward // timedelta(milliseconds=1))
+
+
+def _sandbox_server(settings: Settings, clock: Clock) -> Plain:
     """The sandbox provider, which knows the backend by its webhook's address only."""
     assert settings.provider_api_key is not None  # noqa: S101  # see _with_sandbox_keys
     assert settings.provider_webhook_secret is not None  # noqa: S101
@@ -290,7 +311,8 @@ def _sandbox_server(settings: Settings) -> Plain:
                 webhook_url=f"{settings.public_url}/api/v1/webhooks/{SANDBOX}",
                 webhook_secret=settings.provider_webhook_secret.get_secret_value(),
                 may_misbehave=settings.demo,
-            )
+            ),
+            clock=clock.now,
         )
     except MemoryUnusableError as wrong:
         raise StartError(str(wrong)) from wrong
@@ -304,7 +326,7 @@ def _backend_server(
     stack: AsyncExitStack,
 ) -> Server:
     """The HTTP side, its workers and its sweeps, woken by each other's commits."""
-    database, clock, limits = platform.database, SystemClock(), OutboxLimits()
+    database, clock, limits = platform.database, platform.clock, OutboxLimits()
     following = FollowLimits()
     follower = Worker("follow", Follower(database, clock, following).work, poll_s=following.poll_s)
     sender = Worker(
@@ -346,6 +368,7 @@ def _backend_server(
         database=database,
         clock=clock,
         standing_of=standing,
+        turn_clock=partial(_turn, clock) if isinstance(clock, DemoClock) else None,
         mqtt=(platform.broker.bank_host, platform.broker.bank_port),
         providers=providers,
         probes={
@@ -358,7 +381,7 @@ def _backend_server(
     return make_server(create_app(parts), settings=settings, hub=parts.hub)
 
 
-def _sweep(tools: sweeps.Tools, clock: SystemClock) -> BackgroundScheduler:
+def _sweep(tools: sweeps.Tools, clock: Clock) -> BackgroundScheduler:
     """Start the periodic jobs: only a clock, since what is due stands in the database."""
     scheduler = BackgroundScheduler(
         job_defaults={"max_instances": 1, "coalesce": True, "misfire_grace_time": None},

@@ -60,6 +60,8 @@ class Parts:
     """Payment providers by the name in their webhook's path."""
     mqtt: tuple[str, int] = ("127.0.0.1", 1883)
     """Where banks connect, as a merchant is told."""
+    turn_clock: Callable[[int], None] | None = None
+    """Turns the platform's clock forward by seconds; None: it is no demonstration."""
     probes: Mapping[str, Callable[[], bool]] = field(default_factory=dict)
     """What must be so for ``/readyz`` to say yes, by name; called in a thread."""
 
