@@ -21,6 +21,7 @@ import hashlib
 import hmac
 import secrets
 from base64 import b64decode, b64encode
+from collections.abc import Sequence
 
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
@@ -50,8 +51,14 @@ class NotIssuedError(Exception):
 
 
 def new_secret() -> str:
-    """256 random bits, as 43 characters that are safe in URLs and on labels."""
-    return secrets.token_urlsafe(_SECRET_BYTES)
+    """256 random bits, as 43 characters that are safe in URLs, on labels and in spreadsheets.
+
+    One that begins with a hyphen is drawn again: a shell takes it for an option, a spreadsheet
+    for a formula.
+    """
+    while (secret := secrets.token_urlsafe(_SECRET_BYTES)).startswith("-"):
+        pass
+    return secret
 
 
 def hashed(secret: str) -> str:
@@ -95,9 +102,7 @@ def issue(session: Session, bank_id: BankId, *, now_ms: int) -> str:
         AlreadyIssuedError: it has one that works.
         ValueError: not a bank's id.
     """
-    if not is_bank_id(bank_id):
-        msg = f"a bank's id is 4 to 32 of A-Z 0-9 -, not {bank_id!r}"
-        raise ValueError(msg)
+    _check_id(bank_id)
     secret = new_secret()
     row = session.get(BankCredential, bank_id, with_for_update=True)
     if row is None:
@@ -115,6 +120,42 @@ def issue(session: Session, bank_id: BankId, *, now_ms: int) -> str:
         _replace(row, secret, now_ms=now_ms)
     session.flush()
     return secret
+
+
+def issue_all(session: Session, bank_ids: Sequence[str], *, now_ms: int) -> dict[str, str]:
+    """Give many banks their first secrets, in as many statements as for one.
+
+    Returns:
+        The secrets, for the only time.
+
+    Raises:
+        AlreadyIssuedError: one of them has, or had, a secret.
+        ValueError: not a bank's id.
+    """
+    for bank_id in bank_ids:
+        _check_id(bank_id)
+    had = session.scalars(
+        select(col(BankCredential.bank_id))
+        .where(col(BankCredential.bank_id).in_(bank_ids))
+        .limit(1)
+    ).first()
+    if had is not None:
+        raise AlreadyIssuedError(had)
+    issued = {bank_id: new_secret() for bank_id in bank_ids}
+    session.add_all(
+        BankCredential(
+            bank_id=bank_id, secret_hash=hashed(secret), issued_at_ms=now_ms, changed_at_ms=now_ms
+        )
+        for bank_id, secret in issued.items()
+    )
+    session.flush()
+    return issued
+
+
+def _check_id(bank_id: str) -> None:
+    if not is_bank_id(bank_id):
+        msg = f"a bank's id is 4 to 32 of A-Z 0-9 -, not {bank_id!r}"
+        raise ValueError(msg)
 
 
 def rotate(session: Session, bank_id: BankId, *, now_ms: int) -> str:

@@ -161,6 +161,19 @@ WORDS: Final[Mapping[Code | EdgeCode, Mapping[Lang, Words]]] = MappingProxyType(
             "Taken",
             "Somebody else was first. Choose another.",
         ),
+        Code.JOB_ENDED: _both(
+            "任務已結束",
+            "這項任務已取消或已交給他人。如果充電寶在您手中，請帶回並辦理歸還。",
+            "This job has ended",
+            "It was called off, or went to somebody else. If you have the power bank, bring it "
+            "home and check it in.",
+        ),
+        Code.BANK_IN_HAND: _both(
+            "手中還有充電寶",
+            "{bank} 還在您手中。請先交付或帶回，再下班。",
+            "You still have a power bank",
+            "{bank} is in your hands. Hand it over or check it in, then go off shift.",
+        ),
         Code.BANK_BUSY: _both(
             "充電寶正在執行其他指令",
             "請稍等片刻再試。",
@@ -600,6 +613,7 @@ NAMES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         DepositState.SECURED: ("已代管", "kept for you"),
         DepositState.CAPTURED: ("已扣除", "captured"),
         DepositState.RELEASED: ("已退還", "released"),
+        DepositState.DECLINED: ("未被接受", "declined"),
         DepositState.EXPIRED: ("已過期", "expired"),
         DepositState.UNKNOWN: ("待查明", "in doubt"),
         "open": ("待處理", "open"),

@@ -168,6 +168,12 @@ def find_bank(session: Session, bank_id: str) -> BankRow | None:
     return session.get(BankRow, bank_id)
 
 
+def merchants_of_banks(session: Session, bank_ids: Sequence[str]) -> dict[str, str]:
+    """Whose each of these banks is; one that nobody reported is absent."""
+    found = select(BankRow.id, BankRow.merchant_id).where(col(BankRow.id).in_(bank_ids))
+    return dict(session.exec(found).all())
+
+
 def bank_by_token(session: Session, qr_token: str) -> BankRow | None:
     """The bank whose label says this."""
     return session.exec(select(BankRow).where(BankRow.qr_token == qr_token)).first()

@@ -185,14 +185,14 @@ def ordered_at(session: Session, command_id: str) -> datetime:
     return from_ms(session.exec(found).one())
 
 
-def issue_secret(session: Session, bank_id: str, *, now: datetime) -> str:
-    """Give a bank what it connects with; shown once, stored hashed.
+def issue_secrets(session: Session, bank_ids: Sequence[str], *, now: datetime) -> dict[str, str]:
+    """Give many banks what they connect with; shown once, stored hashed.
 
     Raises:
-        AlreadyIssuedError: it has one.
+        AlreadyIssuedError: one of them has one.
     """
     tell(session, CREDENTIALS)
-    return credentials.issue(session, cast(Any, bank_id), now_ms=to_ms(now))
+    return credentials.issue_all(session, bank_ids, now_ms=to_ms(now))
 
 
 def rotate_secret(session: Session, bank_id: str, *, now: datetime) -> str:

@@ -1,20 +1,20 @@
 """Many banks reported at once, from a file: each row by itself, the same file harmlessly again."""
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
 from sqlmodel import Session
 
-from backend.db import market, seam
+from backend.db import market
 from backend.db.tables.market import MerchantRow
-from backend.domain.bank_list import Fault, Row, harmless, read
+from backend.domain.bank_list import Fault, Row, read
 from backend.domain.errors import Code, Refusal
 from backend.limits import BANKS_PER_MERCHANT_MAX, IMPORT_ROWS_MAX
 from backend.principal import Principal
 from backend.services import stock
-from backend.services.stock import Registered
+from backend.services.stock import New, Registered
 
 
 class Outcome(StrEnum):
@@ -47,49 +47,41 @@ def take_in(
 
     Raises:
         Refusal: NOT_FOUND, MERCHANT_NOT_APPROVED; CSV_UNREADABLE, CSV_BAD_HEADER or
-            CSV_TOO_MANY_ROWS, and then nothing of the file was taken in.
+            CSV_TOO_MANY_ROWS; TRY_AGAIN. Then nothing of the file was taken in.
     """
     merchant = stock.lender(session, who, merchant_id)
-    room = BANKS_PER_MERCHANT_MAX - market.count_banks(session, merchant.id)
     rows = read(body, most=IMPORT_ROWS_MAX)
-    return list(_take_in(session, merchant, rows, room=room, now=now))
+    sound = [row for row in rows if not row.faults]
+    owners = market.merchants_of_banks(session, [row.bank_id for row in sound])
+    room = BANKS_PER_MERCHANT_MAX - market.count_banks(session, merchant.id)
+    wanted = [
+        New(bank_id=row.bank_id, model=row.model, batch=row.batch)
+        for row in sound
+        if row.bank_id not in owners
+    ]
+    made = {each.bank.id: each for each in stock.add(session, merchant, wanted[:room], now=now)}
+    return [_outcome(row, merchant, owners, made) for row in rows]
 
 
-def _take_in(
-    session: Session, merchant: MerchantRow, rows: tuple[Row, ...], *, room: int, now: datetime
-) -> Iterator[Imported]:
-    for row in rows:
-        done = _refused(row, row.faults) if row.faults else _add(session, merchant, row, room, now)
-        room -= done.outcome is Outcome.REGISTERED
-        yield done
-
-
-def _add(session: Session, merchant: MerchantRow, row: Row, room: int, now: datetime) -> Imported:
-    here = market.find_bank(session, row.bank_id)
-    if here is not None and here.merchant_id == merchant.id:
+def _outcome(
+    row: Row, merchant: MerchantRow, owners: Mapping[str, str], made: Mapping[str, Registered]
+) -> Imported:
+    if row.faults:
+        return _refused(row, row.faults)
+    owner_id = owners.get(row.bank_id)
+    if owner_id == merchant.id:
         return Imported(line=row.line, bank_id=row.bank_id, outcome=Outcome.KNOWN)
-    if room <= 0:
+    if owner_id is not None:
+        why = Refusal(Code.BANK_ALREADY_REGISTERED, bank=row.bank_id)
+        return _refused(row, (Fault(column="bank_id", why=why),))
+    if row.bank_id not in made:
         return _refused(row, (Fault(column="", why=Refusal(Code.TOO_LARGE)),))
-    try:
-        made = stock.add(
-            session, merchant, bank_id=row.bank_id, model=row.model, batch=row.batch, now=now
-        )
-    except Refusal as taken:
-        return _refused(row, (Fault(column="bank_id", why=taken),))
     return Imported(
         line=row.line,
         bank_id=row.bank_id,
         outcome=Outcome.REGISTERED,
-        made=_with_writable_secret(session, made, now=now),
+        made=made[row.bank_id],
     )
-
-
-def _with_writable_secret(session: Session, made: Registered, *, now: datetime) -> Registered:
-    """See that the secret goes into a spreadsheet as it is: one in 64 begins with a hyphen."""
-    secret = made.secret
-    while harmless(secret) != secret:
-        secret = seam.rotate_secret(session, made.bank.id, now=now)
-    return Registered(bank=made.bank, secret=secret)
 
 
 def _refused(row: Row, faults: tuple[Fault, ...]) -> Imported:

@@ -60,36 +60,50 @@ def register(
     merchant = lender(session, who, merchant_id)
     if market.count_banks(session, merchant.id) >= BANKS_PER_MERCHANT_MAX:
         raise Refusal(Code.TOO_LARGE)
-    return add(session, merchant, bank_id=bank_id, model=model, batch=batch, now=now)
+    if market.find_bank(session, bank_id) is not None:
+        raise Refusal(Code.BANK_ALREADY_REGISTERED, bank=bank_id)
+    (made,) = add(session, merchant, [New(bank_id=bank_id, model=model, batch=batch)], now=now)
+    return made
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class New:
+    """A bank to report."""
+
+    bank_id: str
+    model: str
+    batch: str
 
 
 def add(
-    session: Session, merchant: MerchantRow, *, bank_id: str, model: str, batch: str, now: datetime
-) -> Registered:
-    """Add a bank to a merchant that may lend and has room for it.
+    session: Session, merchant: MerchantRow, banks: Sequence[New], *, now: datetime
+) -> list[Registered]:
+    """Add banks that nobody has to a merchant that may lend and has room for them.
 
     Raises:
-        Refusal: BANK_ALREADY_REGISTERED.
+        Refusal: TRY_AGAIN if somebody was quicker by a moment; then none was added.
     """
-    if market.find_bank(session, bank_id) is not None:
-        raise Refusal(Code.BANK_ALREADY_REGISTERED, bank=bank_id)
-    bank = BankRow(
-        id=bank_id,
-        merchant_id=merchant.id,
-        model=model,
-        batch=batch,
-        qr_token=new_token(),
-        holder=Holder.MERCHANT,
-        held_since=now,
-        is_offered=True,
-        created_at=now,
-    )
+    rows = [
+        BankRow(
+            id=bank.bank_id,
+            merchant_id=merchant.id,
+            model=bank.model,
+            batch=bank.batch,
+            qr_token=new_token(),
+            holder=Holder.MERCHANT,
+            held_since=now,
+            is_offered=True,
+            created_at=now,
+        )
+        for bank in banks
+    ]
     try:
         with session.begin_nested():
-            session.add(bank)
-    except IntegrityError as taken:  # by somebody who was quicker by a moment
-        raise Refusal(Code.BANK_ALREADY_REGISTERED, bank=bank_id) from taken
-    return Registered(bank=bank, secret=seam.issue_secret(session, bank_id, now=now))
+            session.add_all(rows)
+    except IntegrityError as taken:
+        raise Refusal(Code.TRY_AGAIN, retry_after_s=1) from taken
+    secrets = seam.issue_secrets(session, [row.id for row in rows], now=now)
+    return [Registered(bank=row, secret=secrets[row.id]) for row in rows]
 
 
 def rotate_secret(

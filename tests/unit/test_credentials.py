@@ -83,6 +83,26 @@ def test_a_bank_with_a_live_secret_gets_no_second_one(session):
         credentials.issue(session, BANK, now_ms=NOW)
 
 
+def test_many_banks_get_their_secrets_in_one_go_each_its_own(session):
+    issued = credentials.issue_all(session, [BANK, OTHER], now_ms=NOW)
+    assert list(issued) == [BANK, OTHER]
+    assert verify(stored_hash(session), issued[BANK])
+    assert not verify(stored_hash(session), issued[OTHER])
+
+
+def test_if_one_of_many_has_a_secret_none_gets_another(session):
+    credentials.issue(session, OTHER, now_ms=NOW)
+    with pytest.raises(credentials.AlreadyIssuedError):
+        credentials.issue_all(session, [BANK, OTHER], now_ms=NOW)
+    assert session.get(BankCredential, BANK) is None
+
+
+def test_no_secret_is_taken_for_an_option_or_a_formula(monkeypatch):
+    drawn = iter(["-formula", "-option", "good"])
+    monkeypatch.setattr(credentials.secrets, "token_urlsafe", lambda _: next(drawn))
+    assert credentials.new_secret() == "good"
+
+
 def test_a_rotated_secret_replaces_the_old_one(session):
     old = credentials.issue(session, BANK, now_ms=NOW)
     new = credentials.rotate(session, BANK, now_ms=NOW + 1)

@@ -16,6 +16,7 @@ from backend.db.tables.rentals import JobState
 from backend.domain.custody import Holder, Proof
 from backend.domain.deposit import DepositState
 from backend.domain.errors import Code
+from backend.domain.hours import Day, HoursProblem
 from backend.domain.lang import Lang
 from backend.domain.precheck import WhyNot
 from backend.domain.rental import RentalState
@@ -23,7 +24,19 @@ from backend.settings import Settings
 from tests.integration.platform.conftest import PHONE, Phones, sign_in
 
 CODES = [*Code, *EdgeCode]
-NAMED = sorted({*WhyNot, *RentalState, *DepositState, *Holder, *Proof, *JobState, *MerchantStatus})
+NAMED = sorted(
+    {
+        *WhyNot,
+        *RentalState,
+        *DepositState,
+        *Holder,
+        *Proof,
+        *JobState,
+        *MerchantStatus,
+        *Day,
+        *HoursProblem,
+    }
+)
 """What may stand inside a sentence."""
 
 
