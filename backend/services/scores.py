@@ -32,11 +32,6 @@ def show(session: Session, *, who: Principal, merchant_id: str, now: datetime) -
     return scoring.score(scores.record(session, merchant.id, since=now - WINDOW))
 
 
-def look_again(session: Session, merchant_id: str, *, now: datetime) -> None:
-    """Have a score worked out soon, because a delivery ended: one cheap write."""
-    scores.look_again(session, merchant_id, now=now)
-
-
 def work_out(session: Session, merchant_id: str, *, now: datetime) -> bool:
     """Work a due score out and keep it; False if somebody else does."""
     if not scores.take(session, merchant_id, now=now, until=now + EVERY):
