@@ -192,15 +192,22 @@ class StripeProvider:
             if not page.has_more:
                 break
             after = {"starting_after": page.data[-1]["id"]}
-        quoted = reference.replace("\\", "\\\\").replace("'", "\\'")
-        with _asking():
-            answer = self._stripe.payment_intents.search(
-                params={"query": f"metadata['reference']:'{quoted}'", "limit": 1}
-            )
-        for intent in _read(Page, answer).data:
+        for intent in self._search(reference).data:
             for session in self._list({"payment_intent": intent["id"]}).data:
                 return _read(Session, session).told()
         return None
+
+    def _search(self, reference: str) -> Page:
+        """The intent that bears our reference; who is refused the search knows nothing."""
+        quoted = reference.replace("\\", "\\\\").replace("'", "\\'")
+        query = f"metadata['reference']:'{quoted}'"
+        try:
+            with _asking():
+                answer = self._stripe.payment_intents.search(params={"query": query, "limit": 1})
+        except ProviderDeclined as no:
+            message = f"Stripe does not search for us: {no}"
+            raise ProviderAway(message) from no
+        return _read(Page, answer)
 
     def _list(self, params: SessionListParams) -> Page:
         with _asking():

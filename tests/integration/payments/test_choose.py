@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 from sqlmodel import create_engine
 
-from backend.db.engine import Database
+from backend import checks
+from backend.db.engine import Database, make_engine
+from backend.db.migrate import migrate
 from backend.payments.choose import opened, pays_out
 from backend.payments.port import ProviderAway
 from backend.payments.sandbox import SandboxProvider
@@ -57,6 +59,26 @@ def test_the_sandbox_is_asked_unless_another_is_chosen(database):
     with opened(Settings(**SANDBOX), database) as providers:
         assert list(providers) == ["sandbox"]
         assert isinstance(providers["sandbox"], SandboxProvider)
+
+
+def test_verify_asks_with_the_keys_that_up_keeps(tmp_path):
+    settings = Settings(data_dir=tmp_path, providers="stripe,sandbox", **STRIPE)
+    engine = make_engine(settings.url_of_database())
+    migrate(engine)
+    engine.dispose()
+    (tmp_path / "provider-api-key").write_text(SANDBOX["provider_api_key"])
+    (tmp_path / "provider-webhook-secret").write_text(SANDBOX["provider_webhook_secret"])
+
+    with checks.asked(settings, settings.url_of_database()) as providers:
+        assert list(providers) == ["stripe", "sandbox"]
+
+
+def test_verify_says_that_it_has_no_key_to_ask_with(tmp_path):
+    with (
+        pytest.raises(StartError, match="--data-dir"),
+        checks.asked(Settings(data_dir=tmp_path), "sqlite://"),
+    ):
+        pass
 
 
 def test_the_first_one_named_is_asked_for_new_payments(monkeypatch, database, wechat):

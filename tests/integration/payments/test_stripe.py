@@ -120,6 +120,11 @@ def test_a_payment_older_than_the_newest_is_found_by_searching_for_its_intent(pl
     assert (found.ref, found.status) == (REF, PaymentStatus.AUTHORIZED)
 
 
+def test_who_may_not_search_does_not_know(playing):
+    with pytest.raises(ProviderAway, match="search"):
+        playing("search_refused").find("01JDEPOSIT")
+
+
 def test_a_withdrawal_goes_to_the_merchants_account_and_is_found_by_our_reference(playing):
     stripe = playing("payout")
 
