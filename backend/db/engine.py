@@ -6,9 +6,10 @@ Readers begin deferred: they see one snapshot and wait for nobody.
 
 PostgreSQL has many writers, and they see what was committed before each statement: whoever
 reads, decides and then writes locks the row it decides by (``FOR UPDATE``), or writes with the
-old value in the WHERE. The order of locks is rental, job, payment, account. Readers see one
-snapshot, as on SQLite. Who loses a deadlock all the same, or finds the server read-only, hears
-what a busy SQLite says: ``OperationalError``, nothing was done, ask again.
+old value in the WHERE. The order of locks is rental, job, payment, account; what everybody
+locks (a person's count of notifications) comes at the very end, see ``postpone``. Readers see
+one snapshot, as on SQLite. Who loses a deadlock all the same, or finds the server read-only,
+hears what a busy SQLite says: ``OperationalError``, nothing was done, ask again.
 
 What must happen only once a change is durable (waking a stream, a sender) is announced with
 ``tell`` inside the transaction and passed on after its commit. A wake-up that is lost costs
@@ -18,6 +19,7 @@ latency only: everything that listens also polls.
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,7 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, ExceptionContext, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+from sqlalchemy.orm import SessionTransaction
 from sqlmodel import Session
 
 from backend.db.turns import TurnTaking, turn_taking
@@ -42,6 +45,8 @@ _READ_ONLY_STATE = "25006"
 """PostgreSQL's word for a write in a transaction that only reads."""
 _NEWS = "lendwatt_news"
 _KEEP = "lendwatt_keep"
+_LAST = "lendwatt_last"
+_MARKS = "lendwatt_marks"
 
 
 def make_engine(url: str) -> Engine:
@@ -185,6 +190,22 @@ def read_only(engine: Engine) -> Engine:
     return engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
 
 
+class _Writing(Session):
+    """A session that writes, and remembers what is to be written last."""
+
+
+@event.listens_for(_Writing, "after_transaction_create")
+def _mark(session: Session, transaction: SessionTransaction) -> None:
+    session.info.setdefault(_MARKS, {})[transaction] = len(session.info.get(_LAST, ()))
+
+
+@event.listens_for(_Writing, "after_soft_rollback")
+def _back_to_mark(session: Session, transaction: SessionTransaction) -> None:
+    while not transaction.nested and transaction.parent is not None:  # a flush is one of its own
+        transaction = transaction.parent
+    del session.info[_LAST][session.info[_MARKS][transaction] :]
+
+
 class Database:
     """One database: its transactions, and who is told after a commit."""
 
@@ -212,7 +233,7 @@ class Database:
 
         A refusal for which ``keep_despite_refusal`` was called is committed, and raised on.
         """
-        with Session(self.engine, expire_on_commit=False) as session:
+        with _Writing(self.engine, expire_on_commit=False, info={_LAST: []}) as session:
             try:
                 yield session
             except Refusal:
@@ -222,6 +243,8 @@ class Database:
             self._commit(session)
 
     def _commit(self, session: Session) -> None:
+        for _, work in sorted(session.info[_LAST], key=itemgetter(0)):
+            work(session)
         session.commit()
         news = frozenset(session.info.pop(_NEWS, ()))
         if news:
@@ -232,6 +255,20 @@ class Database:
 def tell(session: Session, topic: str) -> None:
     """Say, once this transaction is durable, that there is news under this topic."""
     session.info.setdefault(_NEWS, set()).add(topic)
+
+
+def postpone(session: Session, work: Callable[[Session], None], *, place: str) -> None:
+    """Do this at the end of the transaction, unless a savepoint takes it back.
+
+    For rows that many transactions lock: taken last, they are held for a moment only; and taken
+    in the order of their places, no two transactions wait for each other.
+
+    Args:
+        session: a writing transaction.
+        work: what is to be done; several in one place, in the order they came.
+        place: what it locks.
+    """
+    session.info[_LAST].append((place, work))
 
 
 def keep_despite_refusal(session: Session) -> None:

@@ -3,19 +3,21 @@
 Numbers count up per person, without gaps, and are taken with the person's row locked until
 the commit. So the order of numbers is the order of commits, and a reader who has seen number
 n misses nothing by asking for what is greater than n. (A cursor over one common sequence
-would: rows become visible out of order.)
+would: rows become visible out of order.) They are taken last in the transaction, person by
+person in one order: an owner hears of much at once, and nobody is to wait for them long.
 """
 
 import json
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from sqlalchemy import delete, insert, select, update
 from sqlmodel import Session, col
 
-from backend.db.engine import tell
+from backend.db.engine import postpone, tell
 from backend.db.tables.people import Person
 from backend.db.tables.platform import Notification
 
@@ -53,22 +55,23 @@ def notify(
         now: When.
     """
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
-    for person_id in sorted(set(person_ids)):  # one order for all: no deadlock between two calls
-        seq = session.execute(
-            update(Person)
-            .where(col(Person.id) == person_id)
-            .values(notified_seq=Person.notified_seq + 1)
-            .returning(col(Person.notified_seq))
-            .execution_options(synchronize_session=False)
-        ).scalar()
-        if seq is None:
-            continue
-        session.execute(
-            insert(Notification).values(
-                person_id=person_id, seq=seq, kind=kind, data=text, created_at=now
-            )
-        )
-        tell(session, topic(person_id))
+    values = {"kind": kind, "data": text, "created_at": now}
+    for person_id in set(person_ids):
+        postpone(session, partial(_number, person_id=person_id, values=values), place=person_id)
+
+
+def _number(session: Session, *, person_id: str, values: Mapping[str, Any]) -> None:
+    seq = session.execute(
+        update(Person)
+        .where(col(Person.id) == person_id)
+        .values(notified_seq=Person.notified_seq + 1)
+        .returning(col(Person.notified_seq))
+        .execution_options(synchronize_session=False)
+    ).scalar()
+    if seq is None:
+        return
+    session.execute(insert(Notification).values(person_id=person_id, seq=seq, **values))
+    tell(session, topic(person_id))
 
 
 def after(session: Session, *, person_id: str, seq: int, limit: int) -> list[Notice]:

@@ -14,6 +14,7 @@ import httpx
 import pytest
 from fastapi import APIRouter, FastAPI
 from fastapi.testclient import TestClient
+from sqlalchemy import text
 
 from backend import main, server
 from backend.api.deps import DbSession, Now, Parts, RenterPrincipal
@@ -86,9 +87,9 @@ def write(body: NoteIn, session: DbSession, who: RenterPrincipal, now: Now) -> N
 
 
 @notes.get("/{count}")
-def read(count: int, session: DbSession, who: RenterPrincipal, now: Now) -> NoteOut:
+def read(count: int, session: DbSession, _: RenterPrincipal, now: Now) -> NoteOut:
     if count < 0:
-        notify(session, person_ids=[who.person_id], kind="note", data={}, now=now)
+        session.execute(text("UPDATE person SET notified_seq = 9"))
     return NoteOut(at=now, text=str(count))
 
 

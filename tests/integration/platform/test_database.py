@@ -3,6 +3,7 @@
 import os
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError, OperationalError, StatementError
 from sqlmodel import select
 
-from backend.db.engine import Database, keep_despite_refusal, make_engine, tell
+from backend.db.engine import Database, keep_despite_refusal, make_engine, postpone, tell
 from backend.db.tables.people import Person, SignIn
 from backend.domain.errors import Code, Refusal
 from backend.problems import StartError
@@ -149,6 +150,26 @@ def test_news_are_told_after_the_commit_and_only_then(database: Database) -> Non
         add_and_raise(database, Refusal(Code.NOT_FOUND))
 
     assert heard == [(frozenset({"a", "b"}), 1)]
+
+
+def test_what_is_postponed_comes_last_in_order_and_not_if_it_was_taken_back(
+    database: Database,
+) -> None:
+    done: list[str] = []
+    with database.writing() as session:
+        postpone(session, lambda _: done.append("b"), place="b")
+        with suppress(RuntimeError), session.begin_nested():
+            postpone(session, lambda _: done.append("never"), place="a")
+            raise RuntimeError
+        with session.begin_nested():
+            postpone(session, lambda _: done.append("a"), place="a")
+            with suppress(IntegrityError), session.begin_nested():
+                postpone(session, lambda _: done.append("never"), place="a")
+                session.add_all((somebody(1), somebody(1, NOON + timedelta(days=1))))
+                session.flush()
+        assert done == []
+
+    assert done == ["a", "b"]
 
 
 def test_a_time_comes_back_aware_and_in_utc(database: Database) -> None:
