@@ -50,6 +50,8 @@ STATUS: Final[Mapping[Code | EdgeCode, int]] = MappingProxyType(
         Code.BANK_UNAVAILABLE: 409,
         Code.ALREADY_TAKEN: 409,
         Code.BANK_BUSY: 409,
+        Code.JOB_ENDED: 409,
+        Code.BANK_IN_HAND: 409,
         Code.CANCEL_COSTS: 409,
         Code.NOBODY_NEAR: 409,
         Code.SWAPPED_TOO_OFTEN: 409,

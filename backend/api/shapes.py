@@ -1,7 +1,7 @@
 """What rentals, banks, tariffs, payments and jobs look like on the wire."""
 
 import re
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Final
 
 from fastapi import Depends, Header, Query
@@ -17,6 +17,7 @@ from backend.db.tables.rentals import JobKind, JobState, RentalStepRow
 from backend.domain.cancellation import CancelStage
 from backend.domain.custody import Holder, Proof
 from backend.domain.deposit import DepositState
+from backend.domain.dispatch import OfferState
 from backend.domain.errors import Code, Refusal
 from backend.domain.hours import parse, to_week
 from backend.domain.lang import Lang
@@ -347,7 +348,7 @@ class RentalOut(Out):
     def of(cls, view: RentalView, lang: Lang, *, for_renter: bool) -> "RentalOut":
         """Show a rental; payments and the code are for its renter only."""
         rental = view.rental
-        shows_code = for_renter and rental.handed_over_at is None and rental.closed_at is None
+        shows_code = for_renter and view.cancel_fee is not None
         return cls(
             id=rental.id,
             state=rental.state,
@@ -411,6 +412,9 @@ class RentalsOut(Out):
         return cls(items=items, next=items[-1].id if len(items) == limit else None)
 
 
+_SECOND: Final = timedelta(seconds=1)
+
+
 class JobOut(Out):
     """A delivery or a collection."""
 
@@ -426,17 +430,31 @@ class JobOut(Out):
     place: PlaceOut
     is_mine: bool
     has_bank: bool = Field(description="Whether the bank is in my hands: bring it home at the end.")
+    offer_state: OfferState | None = Field(
+        description="Whether I was asked. A lapsed offer may still be taken while the job is open."
+    )
+    offer_expires_at: datetime | None = Field(description="Until when I am asked.")
+    offer_seconds_left: int | None = Field(examples=[41])
+    deliver_by: datetime | None = Field(description="For a delivery: until when I should be there.")
+    promised_at: datetime | None = Field(description="What the renter was promised.")
+    late_at: datetime | None
+    urges: int = Field(description="How often the renter urged.")
+    is_from_another: bool = Field(
+        description="The renter asked at another merchant and keeps that one's terms."
+    )
+    terms: TermsOut
+    commission_bp: int = Field(description="The platform's part, basis points.", examples=[1000])
     created_at: datetime
     accepted_at: datetime | None
     set_out_at: datetime | None
     done_at: datetime | None
 
     @classmethod
-    def of(cls, view: JobView, *, person_id: str) -> "JobOut":
+    def of(cls, view: JobView, lang: Lang, *, person_id: str, now: datetime) -> "JobOut":
         """Show a job to one of its merchant's people."""
-        job = view.job
+        job, until = view.job, view.offered_until
         shared = ("id", "kind", "state", "rental_id", "merchant_id", "bank_id", "has_bank")
-        moments = ("created_at", "accepted_at", "set_out_at", "done_at")
+        moments = ("created_at", "accepted_at", "set_out_at", "done_at", "deliver_by", "late_at")
         values: dict[str, Any] = {name: getattr(job, name) for name in (*shared, *moments)}
         return cls(
             **values,
@@ -445,6 +463,14 @@ class JobOut(Out):
             bank_holder=view.bank.holder,
             place=PlaceOut(lat=job.lat, lng=job.lng, address=job.address),
             is_mine=job.staff_id == person_id,
+            offer_state=None if view.offer is None else view.offer.state,
+            offer_expires_at=until,
+            offer_seconds_left=None if until is None else max(0, -((now - until) // _SECOND)),
+            promised_at=view.rental.promised_at if job.kind is JobKind.DELIVERY else None,
+            urges=view.rental.urges,
+            is_from_another=view.is_from_another,
+            terms=TermsOut.of(view.terms, lang),
+            commission_bp=view.rental.commission_bp,
         )
 
 

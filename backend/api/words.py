@@ -14,6 +14,7 @@ from typing import Final
 
 from backend.domain.custody import Holder, Proof
 from backend.domain.deposit import DepositState
+from backend.domain.dispute import DisputeState
 from backend.domain.errors import Code
 from backend.domain.hours import Day, HoursProblem
 from backend.domain.lang import Lang
@@ -616,6 +617,10 @@ NAMES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         DepositState.DECLINED: ("未被接受", "declined"),
         DepositState.EXPIRED: ("已過期", "expired"),
         DepositState.UNKNOWN: ("待查明", "in doubt"),
+        DisputeState.UPHELD: ("爭議成立", "upheld"),
+        DisputeState.PARTLY_UPHELD: ("爭議部分成立", "upheld in part"),
+        DisputeState.REJECTED: ("爭議不成立", "rejected"),
+        DisputeState.WITHDRAWN: ("爭議已撤回", "withdrawn"),
         "open": ("待處理", "open"),
         "under_way": ("進行中", "under way"),
         "done": ("已完成", "done"),

@@ -310,7 +310,7 @@ class Trip:
     """What was promised; for who came in later, what can be asked of them."""
     set_out_at: datetime | None
     moved_at: datetime | None
-    """When they last came nearer."""
+    """When they last came nearer; None: their phone has not told where they are."""
     left_m: int
     """The least distance that was left."""
     expected_at: datetime | None
@@ -336,12 +336,11 @@ def _deadlines(trip: Trip, *, now: datetime) -> dict[EndedWhy, datetime]:
             accepted_at=trip.accepted_at, deliver_by=trip.deliver_by, distance_m=trip.left_m
         )
         return {EndedWhy.NOT_SET_OUT: set_out_by}
-    moved_at = max(trip.set_out_at, trip.moved_at or trip.set_out_at)
-    patience = max(STALLED_AFTER, eta.travel(trip.left_m))
-    return {
-        EndedWhy.LATE: _late_at(trip, now=now),
-        EndedWhy.STALLED: moved_at + patience,
-    }
+    deadlines = {EndedWhy.LATE: _late_at(trip, now=now)}
+    if trip.moved_at is not None:
+        patience = max(STALLED_AFTER, eta.travel(trip.left_m))
+        deadlines[EndedWhy.STALLED] = trip.moved_at + patience
+    return deadlines
 
 
 def _late_at(trip: Trip, *, now: datetime) -> datetime:

@@ -33,6 +33,8 @@ class Code(StrEnum):
     BANK_UNAVAILABLE = "bank_unavailable"  # why: reasons of WhyNot, a comma between two
     ALREADY_TAKEN = "already_taken"
     BANK_BUSY = "bank_busy"
+    JOB_ENDED = "job_ended"
+    BANK_IN_HAND = "bank_in_hand"  # bank
     CANCEL_COSTS = "cancel_costs"  # fee_minor, seen_minor
     NOBODY_NEAR = "nobody_near"
     SWAPPED_TOO_OFTEN = "swapped_too_often"  # most

@@ -24,7 +24,7 @@ from typing import Final, TypeAlias
 
 from backend.domain.geo import Point, distance_m
 
-STOPS_MAX: Final = 40
+STOPS_MAX: Final = 30
 """More are left in the order that they were given."""
 ROUNDS_MAX: Final = 20
 """How often a whole tour is gone through for something to mend."""

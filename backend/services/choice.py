@@ -39,7 +39,13 @@ class Wanted:
     not_banks: frozenset[str] = frozenset()
 
 
-def wanted_for(session: Session, rental: RentalRow, *, not_banks: Collection[str] = ()) -> Wanted:
+def wanted_for(
+    session: Session,
+    rental: RentalRow,
+    *,
+    not_people: Collection[str] = (),
+    not_banks: Collection[str] = (),
+) -> Wanted:
     """What is looked for to deliver a rental, by the terms its renter was shown."""
     terms = billing.terms_of(rental)
     return Wanted(
@@ -47,7 +53,7 @@ def wanted_for(session: Session, rental: RentalRow, *, not_banks: Collection[str
         currency=terms.currency,
         min_battery_pct=terms.min_battery_pct,
         rental_id=rental.id,
-        not_people=jobs.not_again(session, rental.id, JobKind.DELIVERY),
+        not_people=jobs.not_again(session, rental.id, JobKind.DELIVERY).union(not_people),
         not_banks=frozenset(not_banks),
     )
 

@@ -1,94 +1,183 @@
-"""What staff do: take a job, set out, hand over, collect, bring home.
+"""What staff do: take a job, set out, hand over, collect, bring home; or say no, or give it back.
 
 A merchant's owner may do all of it too: many have no staff but themselves. Every change of
 hands is proven by a scan of the bank's own label, or by the renter's code.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlmodel import Session
 
-from backend.db import market, rentals
+from backend.db import jobs, market, rentals, scores, seam
 from backend.db.engine import keep_despite_refusal
-from backend.db.tables.market import BankRow
+from backend.db.notifications import notify
+from backend.db.tables.dispatch import OfferRow
+from backend.db.tables.market import BankRow, TariffRow
 from backend.db.tables.rentals import JobKind, JobRow, JobState, RentalRow
+from backend.domain import eta
 from backend.domain.custody import Holder, Proof
+from backend.domain.dispatch import COLLECT_WITHIN, EndedWhy, OfferState
 from backend.domain.errors import Code, Refusal
 from backend.domain.handover import HandoverCode, try_code
-from backend.domain.precheck import MIN_BATTERY_PCT
 from backend.domain.rental import RentalEvent, step
+from backend.domain.tariff import Terms
 from backend.principal import Principal
-from backend.services import availability, billing
-from backend.services.rentals import check_label, stop_feeding
+from backend.services import arrival, availability, billing, dispatch, feeding, offers
+from backend.services.rentals import check_label
 from backend.services.steps import advance, hear, pass_bank
+
+# -- looking -------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobView:
-    """A job, with the rental and the bank that it is about."""
+    """A job, with the rental and the bank that it is about, for one person."""
 
     job: JobRow
     rental: RentalRow
     bank: BankRow
+    terms: Terms
+    """What the renter was shown; it may be another merchant's price."""
+    is_from_another: bool
+    """The renter asked at another merchant, who could not bring it."""
+    offer: OfferRow | None
+    """What this person was asked."""
+
+    @property
+    def offered_until(self) -> datetime | None:
+        """The deadline of an offer that waits for an answer."""
+        is_open = self.offer is not None and self.offer.state is OfferState.OPEN
+        return self.offer.expires_at if self.offer is not None and is_open else None
 
 
 def waiting(session: Session, *, who: Principal) -> list[JobView]:
     """List the jobs that this person may take, and their own that go on."""
-    found = rentals.jobs_for(session, who.person_id, merchant_ids=_employers(who))
-    return [view(session, job) for job in found]
+    found = jobs.jobs_for(session, who.person_id, merchant_ids=who.merchant_ids)
+    asked = jobs.offers_of(session, who.person_id, [job.id for job in found])
+    return [_view(session, job, asked.get(job.id)) for job in found]
 
 
-def view(session: Session, job: JobRow) -> JobView:
+def view(session: Session, job: JobRow, *, who: Principal) -> JobView:
     """Put together what is shown of a job."""
+    return _view(session, job, jobs.offer(session, job.id, who.person_id))
+
+
+def _view(session: Session, job: JobRow, offer: OfferRow | None) -> JobView:
+    rental = rentals.read(session, job.rental_id)
+    asked_at = session.get_one(TariffRow, rental.tariff_id).merchant_id
     return JobView(
         job=job,
-        rental=rentals.read(session, job.rental_id),
+        rental=rental,
         bank=market.bank(session, job.bank_id),
+        terms=billing.terms_of(rental),
+        is_from_another=asked_at != job.merchant_id,
+        offer=offer,
     )
 
 
-def _employers(who: Principal) -> Sequence[str]:
-    return sorted(who.staff_of | who.merchant_ids)
-
-
-def _job(session: Session, who: Principal, job_id: str) -> JobRow:
-    job = rentals.job_for(session, job_id, merchant_ids=_employers(who))
-    if job is None:
+def _locked(session: Session, who: Principal, job_id: str) -> tuple[RentalRow, JobRow]:
+    """A job that concerns this person, and before it its rental, locked for this transaction."""
+    seen = jobs.read(session, job_id)
+    owned = who.merchant_ids
+    if seen is None or not jobs.concerns(session, job_id, who.person_id, merchant_ids=owned):
         raise Refusal(Code.NOT_FOUND)
-    return job
+    rental = rentals.rental(session, seen.rental_id)
+    return rental, jobs.lock(session, job_id)
 
 
-def _own_job(session: Session, who: Principal, job_id: str) -> JobRow:
-    job = _job(session, who, job_id)
+def _own(
+    session: Session, who: Principal, job_id: str, *, kind: JobKind | None = None
+) -> tuple[RentalRow, JobRow]:
+    rental, job = _locked(session, who, job_id)
+    if job.state is JobState.CANCELLED:
+        raise Refusal(Code.JOB_ENDED)
     if job.staff_id != who.person_id:
         raise Refusal(Code.WRONG_STATE, state=job.state, event="not_your_job")
-    return job
+    if kind not in {None, job.kind}:
+        raise Refusal(Code.WRONG_STATE, state=job.state, event=f"not_a_{kind}")
+    return rental, job
+
+
+# -- taking, and not taking ----------------------------------------------------------------
 
 
 def accept(session: Session, *, who: Principal, job_id: str, now: datetime) -> JobView:
     """Take a job; one taker wins.
 
     Raises:
-        Refusal: NOT_FOUND; ALREADY_TAKEN.
+        Refusal: NOT_FOUND; ALREADY_TAKEN; JOB_ENDED if it ended, or went to another merchant.
     """
-    job = _job(session, who, job_id)
-    if job.staff_id == who.person_id:
-        return view(session, job)
+    rental, job = _locked(session, who, job_id)
     me = who.person_id
-    if not _move(session, job, JobState.OPEN, JobState.ACCEPTED, staff_id=me, accepted_at=now):
-        raise Refusal(Code.ALREADY_TAKEN)
-    rental = rentals.rental(session, job.rental_id)
+    if job.staff_id == me and job.state is not JobState.CANCELLED:
+        return view(session, job, who=who)
+    offers.take(session, job, person_id=me, now=now)
     if job.kind is JobKind.DELIVERY:
+        _begin_trip(session, rental, job, now=now)
         advance(
             session, rental, RentalEvent.ACCEPT, now=now, by_id=me, staff_id=me, accepted_at=now
         )
     else:
+        job.due_at = now + COLLECT_WITHIN
         rental.collector_id = me
-        session.add(rental)
+        session.add_all((rental, job))
         _tell(session, rental, job, "collection.accepted", now)
-    return view(session, job)
+    return view(session, job, who=who)
+
+
+def _begin_trip(session: Session, rental: RentalRow, job: JobRow, *, now: datetime) -> None:
+    """Work out until when who has just accepted has to set out, and to be there."""
+    job.left_m = arrival.from_shop_m(session, job)
+    at_best = eta.estimate(eta.Stage.ACCEPTED, distance_m=job.left_m, now=now)
+    job.deliver_by = max(job.deliver_by or at_best, at_best)
+    job.due_at = eta.set_out_by(accepted_at=now, deliver_by=job.deliver_by, distance_m=job.left_m)
+    session.add(job)
+    arrival.refresh(session, rental, job, now=now)
+
+
+def decline(session: Session, *, who: Principal, job_id: str, now: datetime) -> None:
+    """Say no to a job; when everybody has, the next ones are asked at once.
+
+    Raises:
+        Refusal: NOT_FOUND; ALREADY_TAKEN; WRONG_STATE.
+    """
+    seen = jobs.read(session, job_id)
+    if seen is None or jobs.offer(session, job_id, who.person_id) is None:
+        raise Refusal(Code.NOT_FOUND)
+    rental = rentals.rental(session, seen.rental_id)
+    job = jobs.lock(session, job_id)
+    has_changed = offers.decline(session, job, person_id=who.person_id, now=now)
+    if has_changed and job.state is JobState.OPEN:
+        dispatch.look(session, rental, job, now=now)
+
+
+def give_back(
+    session: Session, *, who: Principal, job_id: str, reason: str, now: datetime
+) -> JobView:
+    """Give a job back that I cannot do after all; somebody else is asked at once.
+
+    Raises:
+        Refusal: NOT_FOUND; JOB_ENDED; WRONG_STATE once it is done.
+    """
+    rental, job = _own(session, who, job_id)
+    if job.state not in jobs.TAKEN:
+        raise Refusal(Code.WRONG_STATE, state=job.state, event="give_back")
+    dispatch.drop(session, rental, job, EndedWhy.GIVEN_BACK, reason=reason, now=now)
+    data = {
+        "rental_id": rental.id,
+        "job_id": job.id,
+        "staff_id": who.person_id,
+        "kind": job.kind,
+        "reason": reason,
+    }
+    owner_id = market.merchant(session, job.merchant_id).owner_id
+    notify(session, person_ids=[owner_id], kind="job.given_back", data=data, now=now)
+    session.refresh(job)
+    return view(session, job, who=who)
+
+
+# -- delivering ----------------------------------------------------------------------------
 
 
 def set_out(
@@ -97,19 +186,19 @@ def set_out(
     """Set out: to deliver, with the bank in hand, which its label proves; or to collect.
 
     Raises:
-        Refusal: NOT_FOUND; WRONG_STATE; PROOF_REQUIRED without a scan; WRONG_BANK.
+        Refusal: NOT_FOUND; JOB_ENDED; WRONG_STATE; PROOF_REQUIRED without a scan; WRONG_BANK.
     """
-    job = _own_job(session, who, job_id)
-    rental = rentals.rental(session, job.rental_id)
+    rental, job = _own(session, who, job_id)
     if job.kind is JobKind.DELIVERY:
         _pick_up(session, who, rental, qr_token=qr_token, now=now)
+    _move(session, job, JobState.ACCEPTED, JobState.UNDER_WAY, set_out_at=now)
+    if job.kind is JobKind.DELIVERY:
         job.has_bank = True
-        session.add(job)
-    if not _move(session, job, JobState.ACCEPTED, JobState.UNDER_WAY, set_out_at=now):
-        raise Refusal(Code.WRONG_STATE, state=job.state, event=RentalEvent.SET_OUT)
-    if job.kind is JobKind.COLLECTION:
+        arrival.refresh(session, rental, job, now=now)
+        dispatch.look(session, rental, job, now=now)
+    else:
         _tell(session, rental, job, "collection.set_out", now)
-    return view(session, job)
+    return view(session, job, who=who)
 
 
 def _pick_up(
@@ -142,15 +231,17 @@ def hand_over(
 ) -> JobView:
     """Hand the bank to the renter, proven by its label or by the renter's code.
 
+    A delivery that is late by then costs nothing.
+
     Raises:
-        Refusal: NOT_FOUND; WRONG_STATE; PROOF_REQUIRED; WRONG_BANK; BAD_CODE, CODE_LOCKED;
-            BANK_UNAVAILABLE if it is not charged enough, or was not heard lately.
+        Refusal: NOT_FOUND; JOB_ENDED; WRONG_STATE; PROOF_REQUIRED; WRONG_BANK; BAD_CODE,
+            CODE_LOCKED; BANK_UNAVAILABLE if it is not charged enough, or was not heard lately.
     """
-    job = _own_job(session, who, job_id)
-    rental = rentals.rental(session, job.rental_id)
+    rental, job = _own(session, who, job_id, kind=JobKind.DELIVERY)
     bank = market.bank(session, rental.bank_id)
     step(rental.state, RentalEvent.HAND_OVER)
-    availability.must_be_fit(session, bank, min_battery_pct=MIN_BATTERY_PCT, now=now)
+    least_pct = billing.terms_of(rental).min_battery_pct
+    availability.must_be_fit(session, bank, min_battery_pct=least_pct, now=now)
     proof = _prove(session, rental, qr_token=qr_token, code=code)
     pass_bank(
         session,
@@ -162,6 +253,7 @@ def hand_over(
         now=now,
         rental_id=rental.id,
     )
+    is_late = rental.promised_at is not None and now > rental.promised_at
     advance(
         session,
         rental,
@@ -170,9 +262,12 @@ def hand_over(
         by_id=who.person_id,
         proof=proof,
         handed_over_at=now,
+        is_delivery_free=rental.is_delivery_free or is_late,
     )
-    _move(session, job, JobState.UNDER_WAY, JobState.DONE, done_at=now, has_bank=False)
-    return view(session, job)
+    done = {"done_at": now, "has_bank": False, "due_at": None}
+    _move(session, job, JobState.UNDER_WAY, JobState.DONE, **done)
+    scores.look_again(session, job.merchant_id, now=now)
+    return view(session, job, who=who)
 
 
 def _prove(session: Session, rental: RentalRow, *, qr_token: str | None, code: str | None) -> Proof:
@@ -190,38 +285,42 @@ def _prove(session: Session, rental: RentalRow, *, qr_token: str | None, code: s
     return Proof.CODE
 
 
+# -- collecting ----------------------------------------------------------------------------
+
+
 def collect(
     session: Session, *, who: Principal, job_id: str, qr_token: str, now: datetime
 ) -> JobView:
     """Take the bank back from the renter, proven by its label, and bill the rental.
 
     Raises:
-        Refusal: NOT_FOUND; WRONG_STATE; WRONG_BANK.
+        Refusal: NOT_FOUND; JOB_ENDED; WRONG_STATE; WRONG_BANK.
     """
-    job = _own_job(session, who, job_id)
-    if job.kind is not JobKind.COLLECTION:
-        raise Refusal(Code.WRONG_STATE, state=job.state, event=RentalEvent.COLLECT)
-    rental = rentals.rental(session, job.rental_id)
+    rental, job = _own(session, who, job_id, kind=JobKind.COLLECTION)
     step(rental.state, RentalEvent.COLLECT)
     bank = market.bank(session, rental.bank_id)
     _take_in_hand(session, who, rental, bank, qr_token=qr_token, now=now)
-    stop_feeding(session, rental, now=now)
+    feeding.stop_feeding(session, rental, now=now)
     billing.collected(session, rental, by_id=who.person_id, evidence=job.id, now=now)
-    old = (JobState.ACCEPTED, JobState.UNDER_WAY)
-    rentals.move_job(session, job.id, old=old, new=JobState.DONE, done_at=now, has_bank=True)
-    session.refresh(job)
-    return view(session, job)
+    job.has_bank, job.reminders = True, 0
+    done = {"done_at": now, "due_at": dispatch.home_due_at(job, now=now)}
+    _move(session, job, *jobs.TAKEN, JobState.DONE, **done)
+    return view(session, job, who=who)
 
 
 def check_in(
     session: Session, *, who: Principal, job_id: str, qr_token: str, now: datetime
 ) -> JobView:
-    """Bring a bank home to its merchant, proven by its label; it is for rent again.
+    """Bring a bank home to its merchant, proven by its label.
+
+    It is for rent again, unless something speaks against it that its merchant has to look into.
 
     Raises:
         Refusal: NOT_FOUND; WRONG_STATE; WRONG_BANK.
     """
-    job = _own_job(session, who, job_id)
+    _, job = _locked(session, who, job_id)
+    if job.staff_id != who.person_id:
+        raise Refusal(Code.WRONG_STATE, state=job.state, event="not_your_job")
     bank = market.bank(session, job.bank_id)
     if not job.has_bank or job.state not in {JobState.DONE, JobState.CANCELLED}:
         raise Refusal(Code.WRONG_STATE, state=job.state, event="check_in")
@@ -235,11 +334,17 @@ def check_in(
         by_id=who.person_id,
         now=now,
         rental_id=job.rental_id,
-        is_offered=True,
+        is_offered=_is_sound(session, bank),
     )
     market.bank_is_home(session, bank.id)
     session.refresh(job)
-    return view(session, job)
+    return view(session, job, who=who)
+
+
+def _is_sound(session: Session, bank: BankRow) -> bool:
+    seen = seam.seen(session, bank.id)
+    is_faulty = seen is not None and (bool(seen.faults) or seen.lock == "jammed")
+    return not (bank.is_to_inspect or bank.is_recalled or is_faulty)
 
 
 def _take_in_hand(
@@ -265,11 +370,10 @@ def _take_in_hand(
     )
 
 
-def _move(session: Session, job: JobRow, old: JobState, new: JobState, **changes: object) -> bool:
-    session.flush()
-    moved = rentals.move_job(session, job.id, old=(old,), new=new, **changes)
-    session.refresh(job)
-    return moved
+def _move(session: Session, job: JobRow, *states: JobState, **changes: object) -> None:
+    *old, new = states
+    if not jobs.move(session, job, old=old, new=new, **changes):
+        raise Refusal(Code.WRONG_STATE, state=job.state, event=new)
 
 
 def _tell(session: Session, rental: RentalRow, job: JobRow, kind: str, now: datetime) -> None:

@@ -14,6 +14,7 @@ from backend.db.engine import Database
 from backend.limits import OutboxLimits, PayoutLimits, ReconcileLimits
 from backend.settings import Settings
 from backend.sweeps import upkeep
+from backend.sweeps.dispatch import forget_positions, watch
 from backend.sweeps.lifecycle import look_after_banks
 from backend.sweeps.money import act_on_deadlines, secure_holds, spend_deposits
 from backend.sweeps.providers import Providers, ask_in_doubt, send_outbox
@@ -30,6 +31,7 @@ __all__ = [
     "act_on_deadlines",
     "ask_in_doubt",
     "forget",
+    "forget_positions",
     "look_after_banks",
     "reconcile",
     "secure_holds",
@@ -38,6 +40,7 @@ __all__ = [
     "settle_due",
     "spend_deposits",
     "start_waiting",
+    "watch",
     "work_out_scores",
 ]
 
@@ -70,6 +73,16 @@ ALL: Final = (
         run=lambda with_, now: ask_in_doubt(
             with_.database, with_.providers, limits=with_.outbox, now=now
         ),
+    ),
+    Sweep(
+        name="watch",
+        every_s=1,
+        run=lambda with_, now: watch(with_.database, now=now),
+    ),
+    Sweep(
+        name="forget_positions",
+        every_s=3600,
+        run=lambda with_, now: forget_positions(with_.database, now=now),
     ),
     Sweep(
         name="start_waiting",

@@ -237,7 +237,7 @@ class JobRow(SQLModel, table=True):
     left_m: int | None = None
     """The least distance to the renter that was left on the way."""
     moved_at: datetime | None = None
-    """When they last came nearer."""
+    """When they last came nearer; None: their phone has not told where they are."""
     late_at: datetime | None = None
     """Since when it is late or stalled."""
     reminders: int = 0
