@@ -1,4 +1,4 @@
-"""Queries on rentals, their steps and their jobs. Each is bound to who asks.
+"""Queries on rentals and their steps. Each is bound to who asks.
 
 A rental moves by ``UPDATE … WHERE state = :old`` with the row count read, and leaves a step.
 """
@@ -11,14 +11,7 @@ from typing import Any
 from sqlalchemy import func
 from sqlmodel import Session, col, select, update
 
-from backend.db.tables.rentals import (
-    OCCUPYING,
-    JobKind,
-    JobRow,
-    JobState,
-    RentalRow,
-    RentalStepRow,
-)
+from backend.db.tables.rentals import OCCUPYING, RentalRow, RentalStepRow
 from backend.domain.custody import Proof
 from backend.domain.overdue import OUT
 from backend.domain.rental import RentalEvent, RentalState
@@ -178,22 +171,6 @@ def due(session: Session, *, now: datetime, out_since: datetime, limit: int) -> 
     return session.exec(found.order_by(col(RentalRow.id)).limit(limit)).all()
 
 
-def claims_for_operator(session: Session, *, denials: int, limit: int) -> Sequence[RentalRow]:
-    """Rentals said to be back, of which their merchant has denied that so often already."""
-    denied = (
-        select(RentalStepRow.rental_id)
-        .where(RentalStepRow.event == RentalEvent.DENY_RETURN)
-        .group_by(RentalStepRow.rental_id)
-        .having(func.count() >= denials)
-    )
-    found = select(RentalRow).where(
-        RentalRow.state == RentalState.RETURNING,
-        col(RentalRow.claimed_returned_at).is_not(None),
-        col(RentalRow.id).in_(denied),
-    )
-    return session.exec(found.order_by(col(RentalRow.id)).limit(limit)).all()
-
-
 def without_command(session: Session, *, limit: int) -> Sequence[str]:
     """Ids of rentals that wait for a command that could not be given yet."""
     found = select(RentalRow.id).where(
@@ -253,57 +230,3 @@ def steps(session: Session, rental_id: str) -> Sequence[RentalStepRow]:
         .where(RentalStepRow.rental_id == rental_id)
         .order_by(col(RentalStepRow.id))
     ).all()
-
-
-# -- jobs ------------------------------------------------------------------------------
-
-
-def job_for(session: Session, job_id: str, *, merchant_ids: Sequence[str]) -> JobRow | None:
-    """A job, if it is one of these merchants'; locked for this transaction."""
-    found = select(JobRow).where(JobRow.id == job_id, col(JobRow.merchant_id).in_(merchant_ids))
-    return session.exec(found.with_for_update()).first()
-
-
-def jobs_for(session: Session, staff_id: str, *, merchant_ids: Sequence[str]) -> Sequence[JobRow]:
-    """The open jobs of these merchants, and this person's own that still go on, oldest first."""
-    return session.exec(
-        select(JobRow)
-        .where(
-            col(JobRow.merchant_id).in_(merchant_ids),
-            (col(JobRow.state) == JobState.OPEN)
-            | (
-                (col(JobRow.staff_id) == staff_id)
-                & (
-                    col(JobRow.state).in_((JobState.ACCEPTED, JobState.UNDER_WAY))
-                    | (
-                        col(JobRow.state).in_((JobState.DONE, JobState.CANCELLED))
-                        & col(JobRow.has_bank).is_(True)
-                    )
-                )
-            ),
-        )
-        .order_by(col(JobRow.id))
-    ).all()
-
-
-def open_job(session: Session, rental_id: str, kind: JobKind) -> JobRow | None:
-    """The job of this kind that is not over."""
-    return session.exec(
-        select(JobRow).where(
-            JobRow.rental_id == rental_id,
-            JobRow.kind == kind,
-            col(JobRow.state).not_in((JobState.DONE, JobState.CANCELLED)),
-        )
-    ).first()
-
-
-def move_job(
-    session: Session, job_id: str, *, old: Sequence[JobState], new: JobState, **changes: Any
-) -> bool:
-    """Move a job, if it still is in one of the old states: one winner."""
-    moved = session.exec(
-        update(JobRow)
-        .where(col(JobRow.id) == job_id, col(JobRow.state).in_(old))
-        .values(state=new, **changes)
-    )
-    return moved.rowcount == 1

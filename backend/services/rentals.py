@@ -26,7 +26,7 @@ from backend.domain.lang import Lang
 from backend.domain.money import Minor
 from backend.domain.overdue import OUT, is_missing
 from backend.domain.precheck import WhyNot
-from backend.domain.rental import CLOSED, RentalEvent, RentalState, step
+from backend.domain.rental import RentalEvent, RentalState, step
 from backend.ids import new_digits, new_id
 from backend.principal import Principal
 from backend.services import availability, billing, dispatch
@@ -170,7 +170,7 @@ def renew_code(session: Session, *, who: Principal, rental_id: str) -> RentalRow
         Refusal: NOT_FOUND; WRONG_STATE once there is nothing to hand over.
     """
     rental = own_locked(session, who, rental_id)
-    if rental.handed_over_at is not None or rental.state in CLOSED:
+    if rental.state not in dispatch.BEFORE_THE_DOOR:
         raise Refusal(Code.WRONG_STATE, state=rental.state, event="renew_code")
     rental.code = new_digits(CODE_DIGITS)
     rental.code_tries = 0

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlmodel import Session
 
-from backend.db import audit, rentals
+from backend.db import audit, jobs, rentals
 from backend.db.tables.rentals import JobKind, RentalRow
 from backend.domain.errors import Code, Refusal
 from backend.domain.rental import RentalEvent, RentalState
@@ -119,7 +119,7 @@ def claim(
             evidence=note_[:160],
             claimed_returned_at=now,
         )
-    if rentals.open_job(session, rental.id, JobKind.COLLECTION) is None:
+    if jobs.going_on(session, rental.id, JobKind.COLLECTION) is None:
         dispatch.begin_collection(session, rental, place=place, now=now)
     data = {"rental_id": rental.id, "note": note_}
     hear(session, rental, kind="rental.claimed_returned", data=data, now=now)

@@ -80,6 +80,8 @@ def test_who_saw_the_fee_pays_it_like_any_bill_and_then_it_is_over(world: Any) -
     ]
     assert (told["amount_minor"], told["duration_s"], told["billing_start_at"]) == (500, 0, None)
     assert told["payment_due_by"] is not None
+    assert told["code"] is None
+    assert world.people["renter"].post(f"/rentals/{rental}/code").json()["code"] == "wrong_state"
     assert "rental.cancelled" in world.people["staff"].news()
     payment = world.people["renter"].did(f"/rentals/{rental}/payment")
     world.send()
