@@ -60,7 +60,7 @@ class Follower:
         except POISON as error:
             return self._failed(event_id, error, now)
         self._failures.pop(event_id, None)
-        return True
+        return event is not None
 
     def _failed(self, event_id: str, error: Exception, now: datetime) -> bool:
         """Count a failure; at the bound, put the fact on the operator's list."""

@@ -12,6 +12,7 @@ from sqlmodel import Session, col, select, update
 
 from backend.db.engine import tell
 from backend.db.tables.money import Ask, InboxRow, OutboxRow
+from backend.db.upsert import upsert
 from backend.ids import new_id
 
 OUTBOX = "outbox"
@@ -42,10 +43,9 @@ def put(
     Returns:
         False, and nothing is written, if the key is there already.
     """
-    if session.exec(select(OutboxRow.id).where(OutboxRow.key == key)).first() is not None:
-        return False
-    session.add(
-        OutboxRow(
+    written = (
+        upsert(session, OutboxRow)
+        .values(
             id=new_id(),
             key=key,
             ask=ask,
@@ -55,7 +55,11 @@ def put(
             created_at=now,
             due_at=now,
         )
+        .on_conflict_do_nothing(index_elements=["key"])
+        .returning(col(OutboxRow.id))
     )
+    if session.execute(written).scalar() is None:
+        return False
     tell(session, OUTBOX)
     return True
 
@@ -162,11 +166,13 @@ def resolve(
 
 def receive(session: Session, row: InboxRow) -> bool:
     """Keep a notice; False if it came before."""
-    if session.get(InboxRow, (row.provider, row.id)) is not None:
-        return False
-    session.add(row)
-    session.flush()
-    return True
+    kept = (
+        upsert(session, InboxRow)
+        .values(**row.model_dump())
+        .on_conflict_do_nothing()
+        .returning(col(InboxRow.id))
+    )
+    return session.execute(kept).scalar() is not None
 
 
 def refund_keys(session: Session, payment_id: str) -> Sequence[str]:

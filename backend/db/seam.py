@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, func
+from sqlalchemy import func
 from sqlmodel import Session, col, select, update
 from sqlmodel.sql.expression import SelectOfScalar
 
 from backend.db.engine import tell
+from backend.db.upsert import upsert
 from gateway import credentials
 from gateway.events import Event, from_row
 from gateway.tables import BankSample, BankShadow, CommandRow, DomainEvent
@@ -122,10 +123,9 @@ def order(
     Returns:
         False, and nothing is written, while another one moves this bank: one at a time.
     """
-    if session.exec(select(CommandRow.id).where(_physical_open(bank_id))).first() is not None:
-        return False
-    session.add(
-        CommandRow(
+    written = (
+        upsert(session, CommandRow)
+        .values(
             id=id_,
             bank_id=bank_id,
             kind=kind,
@@ -133,7 +133,11 @@ def order(
             created_at_ms=to_ms(now),
             expires_at_ms=to_ms(now) + expiry_s * 1000,
         )
+        .on_conflict_do_nothing()  # the database lets one command move a bank
+        .returning(col(CommandRow.id))
     )
+    if session.execute(written).scalar() is None:
+        return False
     tell(session, COMMANDS)
     return True
 
@@ -169,14 +173,6 @@ def is_in_doubt(session: Session, command_id: str) -> bool:
     """Whether a command's deadline passed, and nothing tells whether it was carried out."""
     found = select(CommandRow.status).where(CommandRow.id == command_id)
     return session.exec(found).one() == "unknown"
-
-
-def _physical_open(bank_id: str) -> ColumnElement[bool]:
-    return (
-        (col(CommandRow.bank_id) == bank_id)
-        & col(CommandRow.kind).in_(("charge_start", "charge_stop"))
-        & col(CommandRow.status).in_(("created", "sent"))
-    )
 
 
 def ordered_at(session: Session, command_id: str) -> datetime:
