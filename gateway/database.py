@@ -6,7 +6,7 @@ copy of them beats an arrow from the gateway to the backend.
 
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from gateway.errors import StartError
@@ -16,15 +16,21 @@ def open_database(url: str) -> Engine:
     """Open a database that Lendwatt has migrated.
 
     Args:
-        url: ``sqlite:///file`` or ``postgresql+psycopg://user@host/name``.
+        url: ``sqlite:///file`` or ``postgresql://user@host/name``.
 
     Raises:
         StartError: it can't be used; says why and what to do.
     """
     try:
-        engine = create_engine(url, pool_size=4, max_overflow=0)
+        parsed = make_url(url)
+        if parsed.drivername == "postgresql":
+            parsed = parsed.set(drivername="postgresql+psycopg")
+        engine = create_engine(parsed, pool_size=4, max_overflow=0)
     except (ArgumentError, ModuleNotFoundError) as wrong:
-        msg = f"The database URL can't be used ({wrong}): write sqlite:///path/to/lendwatt.db."
+        msg = (
+            f"The database URL can't be used ({wrong}): write sqlite:///path/to/lendwatt.db, or "
+            "postgresql://user@host/name with the Python package psycopg installed."
+        )
         raise StartError(msg) from wrong
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _set_up_sqlite)

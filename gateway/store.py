@@ -111,10 +111,15 @@ class Store:
         wanted = sorted(set(banks))
         if connection.dialect.name == "sqlite":
             rows = connection.exec_driver_sql(_SHADOWS_SQLITE, (json.dumps(wanted),))
-        else:
-            rows = connection.exec_driver_sql(_SHADOWS_POSTGRESQL, (wanted,))
-        found = {row[0]: Shadow._make(row) for row in rows.all()}
-        return {bank: found.get(bank) or unheard(bank) for bank in wanted}
+            found = {row[0]: Shadow._make(row) for row in rows.all()}
+            return {bank: found.get(bank) or unheard(bank) for bank in wanted}
+        found = _locked(connection, wanted)
+        new = [bank for bank in wanted if bank not in found]
+        if new:  # what is not there cannot be locked: of two replicas, one would be forgotten
+            blank = [(*unheard(bank), None) for bank in new]
+            _many(connection, SHADOW, (*Shadow._fields, "said"), blank)
+            found |= _locked(connection, new)
+        return found
 
     def save_shadows(
         self, connection: Connection, shadows: Iterable[Shadow], said: Mapping[BankId, str]
@@ -168,7 +173,7 @@ class Store:
                 "b_bank": bank,
                 "b_result": f"{result.status}:{result.reason or ''}",
             }
-            for bank, result in results
+            for bank, result in sorted(results, key=lambda each: each[1].command)
         ]
         if rows:
             connection.execute(
@@ -347,6 +352,12 @@ _SHADOWS_SQLITE = (
 _SHADOWS_POSTGRESQL = (
     f"SELECT {_COLUMNS} FROM bank_shadow WHERE bank_id = ANY(%s) ORDER BY bank_id FOR UPDATE"  # noqa: S608
 )
+
+
+def _locked(connection: Connection, banks: list[BankId]) -> dict[BankId, Shadow]:
+    rows = connection.exec_driver_sql(_SHADOWS_POSTGRESQL, (banks,))
+    return {row[0]: Shadow._make(row) for row in rows.all()}
+
 
 _ROWS_AT_ONCE = 100
 """Rows in one statement; both databases allow ten times its parameters."""

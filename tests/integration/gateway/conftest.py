@@ -1,17 +1,16 @@
-"""A gateway at work: a real broker, a real SQLite file, and banks played by a plain client."""
+"""A gateway at work: a real broker, a real database, and banks played by a plain client."""
 
 import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from sqlalchemy import Connection, Engine, text
-from sqlmodel import Session, SQLModel
+from sqlmodel import Session
 
 from gateway import credentials, tables
 from gateway.broker import RunningBroker, start_broker
@@ -140,9 +139,27 @@ class World:
         self.gateway.wake_sender()
 
 
-@pytest.fixture(params=["embedded", pytest.param("mosquitto", marks=pytest.mark.mosquitto)])
-def kind(request: pytest.FixtureRequest) -> str:
+@pytest.fixture(
+    params=[
+        ("embedded", "sqlite"),
+        ("embedded", "postgresql"),
+        pytest.param(("mosquitto", "sqlite"), marks=pytest.mark.mosquitto),
+    ],
+    ids="-".join,
+)
+def kinds(request: pytest.FixtureRequest) -> tuple[str, str]:
+    """Of broker and database."""
     return request.param
+
+
+@pytest.fixture
+def kind(kinds: tuple[str, str]) -> str:
+    return kinds[0]
+
+
+@pytest.fixture
+def database_kind(kinds: tuple[str, str]) -> str:
+    return kinds[1]
 
 
 @pytest.fixture
@@ -154,9 +171,8 @@ def settings() -> GatewaySettings:
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    engine = open_database(f"sqlite:///{tmp_path / 'lendwatt.db'}")
-    SQLModel.metadata.create_all(engine)
+def engine(database_url: str) -> Iterator[Engine]:
+    engine = open_database(database_url)
     yield engine
     engine.dispose()
 

@@ -1,11 +1,9 @@
-"""What the store answers and keeps, on SQLite."""
+"""What the store answers and keeps, on both databases."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, select
-from sqlmodel import SQLModel
 
 from gateway import tables
 from gateway.database import open_database
@@ -16,9 +14,8 @@ from gateway.store import Store
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    engine = open_database(f"sqlite:///{tmp_path / 'lendwatt.db'}")
-    SQLModel.metadata.create_all(engine)
+def engine(database_url: str) -> Iterator[Engine]:
+    engine = open_database(database_url)
     yield engine
     engine.dispose()
 
