@@ -96,14 +96,6 @@ def refunds_of(session: Session, rental_id: str) -> Sequence[RefundRow]:
     ).all()
 
 
-def returned_minor(session: Session, payment_id: str) -> Minor:
-    """What of a secured deposit went back, or is on its way."""
-    returned = select(func.coalesce(func.sum(RefundRow.amount_minor), 0)).where(
-        RefundRow.payment_id == payment_id, RefundRow.why == RefundWhy.DEPOSIT
-    )
-    return Minor(int(session.exec(returned).one()))
-
-
 def kept(session: Session, rental_id: str) -> Sequence[tuple[PaymentRow, int]]:
     """A rental's payments that brought money, locked, with what of each is not to go back yet.
 

@@ -546,12 +546,12 @@ def deposit_applied(
 
 
 def deposit_returned(
-    *, refund_id: str, renter: str, currency: Currency, amount_minor: Minor
+    *, hold_id: str, refund_id: str, renter: str, currency: Currency, amount_minor: Minor
 ) -> Transfer:
-    """Owe the renter what no bill takes of a deposit that was secured."""
+    """Owe the renter what no bill takes of a deposit that was secured; a refund brings it."""
     amount = _positive(amount_minor)
     return _transfer(
-        f"refund:{refund_id}:owed",
+        f"deposit:{hold_id}:returned:{refund_id}",
         TransferKind.DEPOSIT_RETURNED,
         currency,
         {deposit_liability(renter): amount, refund_due(renter): -amount},

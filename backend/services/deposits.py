@@ -11,7 +11,6 @@ from datetime import datetime
 from sqlmodel import Session
 
 from backend.db import audit, money, outbox, rentals
-from backend.db import credits as notes
 from backend.db import deposits as dues
 from backend.db import disputes as frozen_by
 from backend.db.tables.credits import RefundWhy
@@ -181,8 +180,7 @@ def spend(session: Session, rental: RentalRow, hold: DepositRow, *, now: datetim
     """
     if hold.state is not DepositState.SECURED or not _may_spend(session, rental):
         return False
-    returned = notes.returned_minor(session, hold.payment_id)
-    left = Minor(hold.captured_minor - hold.billed_minor - returned)
+    left = Minor(hold.captured_minor - hold.billed_minor - hold.returned_minor)
     parts = _settled(session, rental, held_minor=left)
     if parts.kept_minor > 0:
         _apply(session, rental, hold, parts.kept_minor, now=now)
@@ -235,12 +233,14 @@ def _return(
         session, payment, amount_minor=amount, why=RefundWhy.DEPOSIT, now=now
     )
     returned = ledger.deposit_returned(
+        hold_id=hold.payment_id,
         refund_id=refund.id,
         renter=rental.renter_id,
         currency=Currency.of(hold.currency),
         amount_minor=amount,
     )
     money.write(session, returned, rental_id=rental.id, now=now)
+    hold.returned_minor += amount
 
 
 def _paid(

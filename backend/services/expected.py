@@ -110,12 +110,12 @@ def of_deposit(hold: DepositRow, *, renter_id: str) -> Expected:
         case DepositState.EXPIRED:  # also one that was never held
             return _expected(subject, ())
         case DepositState.SECURED | DepositState.CAPTURED:
-            is_over = hold.state is DepositState.CAPTURED
-            left = (ledger.refund_due(renter_id) if is_over else theirs, hold.billed_minor - taken)
+            spent = hold.billed_minor + hold.returned_minor
             amounts = (
                 (ledger.PROVIDER_CASH, taken),
                 (ledger.receivable(renter_id), -hold.billed_minor),
-                left,
+                (ledger.refund_due(renter_id), -hold.returned_minor),
+                (theirs, spent - taken),
             )
             return _expected(subject, amounts, keys=("held", "ended"))
 

@@ -311,7 +311,9 @@ def spend(world: World) -> World:
             ledger.deposit_applied(hold_id=hold, amount_minor=taken, before_minor=ZERO, **deposit)
         )
     if rest:
-        spent = spent.wrote(ledger.deposit_returned(refund_id=hold, amount_minor=rest, **deposit))
+        spent = spent.wrote(
+            ledger.deposit_returned(hold_id=hold, refund_id="F", amount_minor=rest, **deposit)
+        )
     return spent
 
 

@@ -101,7 +101,9 @@ class DepositRow(SQLModel, table=True):
             "captured_minor BETWEEN 0 AND amount_minor", name="ck_deposit_captured_within"
         ),
         CheckConstraint(
-            "billed_minor BETWEEN 0 AND captured_minor", name="ck_deposit_billed_within"
+            "billed_minor >= 0 AND returned_minor >= 0"
+            " AND billed_minor + returned_minor <= captured_minor",
+            name="ck_deposit_spent_within",
         ),
         Index("ix_deposit_expiry", "capture_before", sqlite_where=_HELD, postgresql_where=_HELD),
     )
@@ -112,7 +114,9 @@ class DepositRow(SQLModel, table=True):
     amount_minor: int = Field(sa_type=BigInteger)
     captured_minor: int = Field(default=0, sa_type=BigInteger)
     billed_minor: int = Field(default=0, sa_type=BigInteger)
-    """What of that a bill took; the rest goes back, or waits for the bill."""
+    """What of that bills took."""
+    returned_minor: int = Field(default=0, sa_type=BigInteger)
+    """What of it went back, or is on its way; the rest waits for the bill."""
     currency: str = Field(max_length=3)
     capture_before: datetime | None = None
     held_at: datetime | None = None

@@ -39,9 +39,7 @@ def test_a_secured_deposit_is_cash_and_still_the_renters():
 def test_bills_take_from_it_more_than_once_and_the_rest_is_owed_back():
     first = ledger.deposit_applied(amount_minor=Minor(400), before_minor=Minor(0), **HOLD)
     second = ledger.deposit_applied(amount_minor=Minor(500), before_minor=Minor(400), **HOLD)
-    rest = ledger.deposit_returned(
-        refund_id="F", renter="R", currency=CNY, amount_minor=Minor(8100)
-    )
+    rest = ledger.deposit_returned(refund_id="F", amount_minor=Minor(8100), **HOLD)
     after = balances(HELD, SECURED, BILLED, first, second, rest)
     assert after == {
         "provider_cash": 9000,

@@ -660,7 +660,8 @@ def _tables_up() -> None:
 
     with op.batch_alter_table('deposit', schema=None) as batch_op:
         batch_op.add_column(sa.Column('billed_minor', sa.BigInteger(), nullable=False, server_default='0'))
-        batch_op.create_check_constraint('ck_deposit_billed_within', sa.text('billed_minor BETWEEN 0 AND captured_minor'))
+        batch_op.add_column(sa.Column('returned_minor', sa.BigInteger(), nullable=False, server_default='0'))
+        batch_op.create_check_constraint('ck_deposit_spent_within', sa.text('billed_minor >= 0 AND returned_minor >= 0 AND billed_minor + returned_minor <= captured_minor'))
         batch_op.create_index('ix_deposit_expiry', ['capture_before'], unique=False, sqlite_where=sa.text("state = 'held'"), postgresql_where=sa.text("state = 'held'"))
 
     with op.batch_alter_table('outbox', schema=None) as batch_op:
@@ -703,7 +704,8 @@ def _tables_down() -> None:
 
     with op.batch_alter_table('deposit', schema=None) as batch_op:
         batch_op.drop_index('ix_deposit_expiry', sqlite_where=sa.text("state = 'held'"), postgresql_where=sa.text("state = 'held'"))
-        batch_op.drop_constraint('ck_deposit_billed_within', type_='check')
+        batch_op.drop_constraint('ck_deposit_spent_within', type_='check')
+        batch_op.drop_column('returned_minor')
         batch_op.drop_column('billed_minor')
 
     op.drop_table('dispute')
