@@ -88,9 +88,7 @@ def of_payment(payment: PaymentRow) -> Expected:
     subject = f"payment:{payment.id}"
     if payment.purpose is Purpose.DEPOSIT or payment.state is not PaymentState.PAID:
         return _expected(subject, ())
-    theirs = {ledger.refund_due(payment.renter_id)}
-    if not payment.is_surplus:
-        theirs.add(ledger.receivable(payment.renter_id))
+    theirs = {ledger.refund_due(payment.renter_id), ledger.receivable(payment.renter_id)}
     cash = ((ledger.PROVIDER_CASH, payment.amount_minor),)
     return _expected(subject, cash, free=theirs, keys=("paid",))
 
@@ -103,8 +101,8 @@ def of_deposit(hold: DepositRow, *, renter_id: str) -> Expected:
         case DepositState.PENDING | DepositState.UNKNOWN | DepositState.DECLINED:
             return _expected(subject, ())
         case DepositState.HELD:
-            amounts = ((ledger.PROVIDER_HOLDS, hold.amount_minor), (theirs, -hold.amount_minor))
-            return _expected(subject, amounts, keys=("held",))
+            held = ((ledger.PROVIDER_HOLDS, hold.amount_minor), (theirs, -hold.amount_minor))
+            return _expected(subject, held, keys=("held",))
         case DepositState.RELEASED:
             return _expected(subject, (), keys=("held", "ended"))
         case DepositState.EXPIRED:  # also one that was never held

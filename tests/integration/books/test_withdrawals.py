@@ -1,6 +1,7 @@
 """A merchant takes out what is theirs, once, whatever becomes of the sending."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -411,7 +412,7 @@ def test_a_payout_that_is_not_what_was_asked_for_is_a_persons(
 
 def test_a_payout_that_is_none_of_ours_is_said_to_be(ready: Books) -> None:
     withdrawal = sent(ready)
-    payout = ready.world.provider.change_payout(withdrawal, reference=new_id())
+    payout = replace(ready.world.provider.payouts[f"payout:{withdrawal}"], reference=new_id())
 
     with ready.world.database.writing() as session:
         assert withdrawals.learn(session, payout, now=ready.world.clock.now()) == "unmatched"
