@@ -14,7 +14,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 
@@ -26,6 +26,8 @@ from backend.domain.lang import Lang
 _log = structlog.get_logger()
 
 MEDIA_TYPE: Final = "application/problem+json"
+_UNIQUE_VIOLATION: Final = "23505"
+"""PostgreSQL's; on SQLite, where one writes at a time, it would be a bug of ours."""
 RETRY_AFTER_S: Final = 1
 """What a client is told to wait when the database is busy or away."""
 
@@ -234,6 +236,14 @@ def _on_database(request: Request, failure: Exception) -> JSONResponse:
     return problem(request, Code.TRY_AGAIN, facts={"retry_after_s": RETRY_AFTER_S})
 
 
+def _on_conflict(request: Request, conflict: Exception) -> JSONResponse:
+    """Somebody else wrote the same thing at the same moment: asked again, it will be seen."""
+    assert isinstance(conflict, IntegrityError)  # noqa: S101
+    if getattr(conflict.orig, "sqlstate", None) != _UNIQUE_VIOLATION:
+        raise conflict
+    return _on_database(request, conflict)
+
+
 def _on_failure(request: Request, _failure: Exception) -> JSONResponse:
     """Ours: the server logs it with its traceback; the client learns nothing of it."""
     return problem(request, EdgeCode.INTERNAL)
@@ -246,4 +256,5 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _on_http)
     app.add_exception_handler(OperationalError, _on_database)
     app.add_exception_handler(PoolTimeoutError, _on_database)
+    app.add_exception_handler(IntegrityError, _on_conflict)
     app.add_exception_handler(Exception, _on_failure)

@@ -83,6 +83,8 @@ def write(body: NoteIn, session: DbSession, who: RenterPrincipal, now: Now) -> N
     if body.text == "break":
         msg = "secret insides"
         raise RuntimeError(msg)
+    if body.text == "clash":
+        session.execute(text("INSERT INTO signin_quota VALUES ('me', '2026-11-22 12:00:00', 1)"))
     return NoteOut(at=now, text=body.text)
 
 

@@ -196,6 +196,24 @@ def test_a_busy_database_is_503_and_says_when_to_come_again(
     assert client.post("auth/codes", json={"phone": PHONE}).status_code == 202
 
 
+@pytest.mark.parametrize(
+    ("database_kind", "status", "code"),
+    [("postgresql", 503, "try_again"), ("sqlite", 500, "internal")],
+)
+def test_where_many_write_at_once_a_clash_is_to_be_tried_again(
+    client: TestClient, phones: Phones, status: int, code: str
+) -> None:
+    """With one writer at a time there is no clash: there it is a bug of ours."""
+    sign_in(client, phones)
+    first, second = (
+        client.post("notes", json={"text": "clash"}, headers={"Idempotency-Key": key})
+        for key in ("k1", "k2")
+    )
+
+    assert first.status_code == 201
+    assert (second.status_code, the_problem(second)["code"]) == (status, code)
+
+
 def test_a_get_cannot_write(client: TestClient, phones: Phones) -> None:
     sign_in(client, phones)
 

@@ -1,0 +1,261 @@
+"""Many at once, on both databases: one effect, and nobody hears an error of ours."""
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import permutations
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, select
+from sqlmodel import col
+from sqlmodel import select as find
+
+from backend.db import money
+from backend.db.notifications import notify
+from backend.db.tables.money import PaymentRow, TransferRow
+from backend.db.tables.rentals import OCCUPYING, RentalRow, RentalStepRow
+from backend.domain import ledger
+from backend.domain.money import Currency, Minor
+from backend.follow import Follower
+from backend.limits import FollowLimits
+from gateway import events, tables
+from gateway.database import open_database
+from gateway.inbox import Incoming
+from gateway.ingest import Ingest
+from gateway.protocol import BankId
+from gateway.settings import GatewaySettings
+from gateway.store import Store
+from tests.integration.rentals.conftest import HOME
+
+RENTERS = 100
+PATIENCE_S = 60
+
+
+def at_once(count: int, act: Callable[[int], Any]) -> list[Any]:
+    """Have it done by so many threads, none of which begins before all are there."""
+    ready = threading.Barrier(count)
+
+    def go(number: int) -> Any:
+        ready.wait(PATIENCE_S)
+        return act(number)
+
+    with ThreadPoolExecutor(count) as pool:
+        return list(pool.map(go, range(count)))
+
+
+# -- people ----------------------------------------------------------------------------
+
+
+def test_of_a_hundred_renters_one_has_the_bank(world: Any) -> None:
+    world.market()
+    renters = [world.person(f"+86137{number:08}") for number in range(RENTERS)]
+    body = {"qr_token": world.tokens["LW-0001"], **HOME}
+
+    answers = at_once(RENTERS, lambda number: renters[number].post("/rentals", body))
+
+    assert Counter(answer.status_code for answer in answers) == {201: 1, 409: RENTERS - 1}
+    with world.database.reading() as session:
+        is_open = col(RentalRow.state).in_(OCCUPYING)
+        assert len(session.exec(find(RentalRow.id).where(is_open)).all()) == 1
+
+
+def test_fifty_equal_requests_with_one_key_are_one_rental(world: Any) -> None:
+    world.market()
+    renter = world.people["renter"]
+    body = {"qr_token": world.tokens["LW-0001"], **HOME}
+
+    answers = at_once(50, lambda _: renter.post("/rentals", body, key="k"))
+
+    assert {answer.status_code for answer in answers} == {201}
+    assert len({answer.content for answer in answers}) == 1
+    assert len(renter.sees("/rentals")["items"]) == 1
+    assert world.people["owner"].news().count("rental.requested") == 1
+
+
+def test_fifty_scans_and_deposits_with_keys_of_their_own_are_one_payment(world: Any) -> None:
+    world.market()
+    rental = world.delivered()
+    renter = world.people["renter"]
+    scan = {"qr_token": world.tokens["LW-0001"]}
+    renter.did(f"/rentals/{rental}/scan", scan)
+
+    answers = at_once(
+        50, lambda _: renter.post(f"/rentals/{rental}/deposit", {"accepted_disclosure": True})
+    )
+
+    assert {answer.status_code for answer in answers} == {202}
+    assert len({answer.json()["id"] for answer in answers}) == 1
+    with world.database.reading() as session:
+        assert len(session.exec(find(PaymentRow.id)).all()) == 1
+
+
+def test_a_job_that_everybody_accepts_has_one_taker(world: Any) -> None:
+    world.market()
+    rental = world.ask()
+    job = world.job()["id"]
+    people = [world.people["owner"], world.people["staff"]]
+
+    answers = at_once(20, lambda number: people[number % 2].post(f"/staff/jobs/{job}/accept"))
+
+    takers = {number % 2 for number, answer in enumerate(answers) if answer.is_success}
+    assert len(takers) == 1
+    assert {answer.status_code for answer in answers} == {200, 409}
+    assert steps(world, rental) == {"accept": 1}
+
+
+def steps(world: Any, rental_id: str) -> Counter[str]:
+    with world.database.reading() as session:
+        of_it = find(RentalStepRow.event).where(RentalStepRow.rental_id == rental_id)
+        return Counter(session.exec(of_it).all())
+
+
+def test_a_renter_who_cancels_while_it_is_accepted_gets_one_of_the_two(world: Any) -> None:
+    world.market()
+    for _ in range(5):
+        rental, job = world.ask(), world.job()["id"]
+        cancelled, accepted = at_once(
+            2,
+            lambda number, rental=rental, job=job: (
+                world.people["renter"].post(f"/rentals/{rental}/cancel", {"fee_minor": 0})
+                if number == 0
+                else world.people["staff"].post(f"/staff/jobs/{job}/accept")
+            ),
+        )
+        assert cancelled.status_code in {200, 409}, cancelled.text
+        assert accepted.status_code in {200, 404, 409}, accepted.text
+        if not cancelled.is_success:  # accepted first, and then it costs something
+            world.people["renter"].did(f"/rentals/{rental}/cancel", {"fee_minor": 10**6})
+        assert world.state(rental) in {"cancelled", "payment_due"}
+
+
+# -- workers ---------------------------------------------------------------------------
+
+
+def test_two_followers_have_one_effect(world: Any) -> None:
+    world.market()
+    now_ms = 1
+    for number in range(30):
+        world.tell(
+            events.BatteryLow(
+                bank=BankId("LW-0001"),
+                key=f"7.{number}",
+                occurred_at_ms=now_ms,
+                received_at_ms=now_ms,
+                battery_pct=17,
+            )
+        )
+    followers = [Follower(world.database, world.clock, FollowLimits()) for _ in range(2)]
+
+    def follow(number: int) -> int:
+        return sum(iter(followers[number].work, 0))
+
+    assert sum(at_once(2, follow)) == 30
+    assert world.people["owner"].news().count("bank.battery_low") == 30
+
+
+def test_two_outbox_workers_ask_once_for_each_key(world: Any) -> None:
+    banks = ("LW-0001", "LW-0002", "LW-0003")
+    world.market(banks=banks)
+    renter = world.people["renter"]
+    for bank in banks:
+        rental = world.delivered(bank)
+        renter.did(f"/rentals/{rental}/scan", {"qr_token": world.tokens[bank]})
+        renter.did(f"/rentals/{rental}/deposit", {"accepted_disclosure": True})
+
+    assert sum(at_once(4, lambda _: world.send())) == len(banks)
+
+    assert len(world.provider.calls) == len(set(world.provider.calls)) == len(banks)
+
+
+def test_a_notice_told_by_twenty_at_once_has_one_effect(world: Any) -> None:
+    world.market()
+    rental, ref = world.deposit_asked()
+    agreed = world.provider.agree(ref)
+
+    answers = at_once(20, lambda number: world.notice(agreed, id_=f"n{number // 2}"))
+
+    assert {answer.status_code for answer in answers} == {204}
+    assert steps(world, rental)["deposit_held"] == 1
+    with world.database.reading() as session:
+        held = find(TransferRow.id).where(TransferRow.kind == ledger.TransferKind.DEPOSIT_HELD)
+        assert len(session.exec(held).all()) == 1
+
+
+# -- rows that everybody wants ---------------------------------------------------------
+
+
+def test_who_tells_the_same_people_in_another_order_waits_for_nobody(world: Any) -> None:
+    people = [world.id_of(name) for name in ("owner", "staff", "renter")]
+    orders = list(permutations(people))
+
+    def tell(number: int) -> None:
+        for _ in range(10):
+            with world.database.writing() as session:
+                for person in orders[number]:
+                    notify(session, person_ids=[person], kind="x", data={}, now=world.clock.now())
+
+    at_once(len(orders), tell)
+
+    for name in ("owner", "staff", "renter"):
+        assert world.people[name].news().count("x") == 10 * len(orders)
+
+
+def test_an_account_that_many_post_to_at_once_adds_up(world: Any) -> None:
+    def bill(number: int) -> None:
+        with world.database.writing() as session:
+            transfer = ledger.deposit_held(
+                hold_id=f"P{number}",
+                renter="R",
+                currency=Currency.CNY,
+                amount_minor=Minor(number + 1),
+            )
+            for _ in range(2):
+                money.write(session, transfer, rental_id=None, now=world.clock.now())
+
+    at_once(20, bill)
+
+    assert world.balance("deposit:R") == sum(range(1, 21))
+    assert world.sum_of_books() == 0
+
+
+# -- the gateway -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[Engine]:
+    engine = open_database(database_url)
+    yield engine
+    engine.dispose()
+
+
+def state(bank: str, seq: int) -> Incoming:
+    payload = (
+        f'{{"boot":7,"seq":{seq},"up_ms":{seq * 1000},"battery":83,"lock":"locked","lock_ms":0,'
+        '"output":"off","output_ms":0,"plugged":false,"plugged_ms":0,"sessions":0,"on_s":0,'
+        '"energy_mwh":0,"last_command":null,"faults":[]}'
+    )
+    at_ms = 1_795_348_800_000 + seq * 1000
+    return Incoming(f"lw/v1/{bank}/state", payload.encode(), at_ms, retained=False, mid=seq)
+
+
+def test_two_gateways_that_hear_of_new_banks_at_once_forget_nothing(engine: Engine) -> None:
+    """Each hears every other state of each bank, and the newest must win."""
+    banks = [f"LW-{number:04}" for number in range(20)]
+    gateways = [
+        Ingest(Store(engine), GatewaySettings(), executor=None, on_news=lambda: None)  # type: ignore[arg-type]
+        for _ in range(2)
+    ]
+
+    def hear(number: int) -> None:
+        for bank in banks:
+            gateways[number].store([state(bank, number + 1)])
+        for seq in range(3 + number, 20, 2):
+            gateways[number].store([state(bank, seq) for bank in reversed(banks)])
+
+    at_once(2, hear)
+
+    with engine.connect() as connection:
+        heard = connection.execute(select(tables.SHADOW.c.bank_id, tables.SHADOW.c.seq)).all()
+    assert dict(map(tuple, heard)) == dict.fromkeys(banks, 19)
