@@ -95,8 +95,9 @@ def _of_look(looked: Looked) -> Iterator[str]:
     if looked.unasked:
         first = looked.unasked[0]
         yield f"No provider answered for {len(looked.unasked)}, {first} first: is it running?"
-    agrees = "disagrees" if looked.breaks else "agrees"
-    yield f"The provider {agrees}: {looked.compared} compared, {len(looked.breaks)} breaks."
+    if looked.compared or looked.breaks or not looked.unasked:
+        agrees = "disagrees" if looked.breaks else "agrees"
+        yield f"The provider {agrees}: {looked.compared} compared, {len(looked.breaks)} breaks."
 
 
 def _values_of(found: Found) -> Mapping[str, str | None]:

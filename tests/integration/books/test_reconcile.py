@@ -193,6 +193,15 @@ def test_a_report_with_a_break_at_the_provider_fails(paid: Books) -> None:
     assert list(report.lines())[-1] == "The provider disagrees: 2 compared, 2 breaks."
 
 
+def test_a_provider_that_nobody_reached_is_not_said_to_agree(paid: Books) -> None:
+    paid.world.provider.is_away = True
+    with paid.world.database.reading() as session:
+        report = Report(verified=verify(session), looked=looked(paid))
+
+    assert report.exit_code == 1
+    assert list(report.lines())[-1].startswith("No provider answered for 2, ")
+
+
 # -- every day -----------------------------------------------------------------------------------
 
 
