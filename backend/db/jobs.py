@@ -159,7 +159,7 @@ def move(
 def offers(session: Session, job_id: str) -> Sequence[OfferRow]:
     """Who was asked to do a job, in order."""
     found = select(OfferRow).where(OfferRow.job_id == job_id).order_by(col(OfferRow.id))
-    return session.exec(found).all()
+    return session.exec(found.execution_options(populate_existing=True)).all()
 
 
 def offer(session: Session, job_id: str, person_id: str) -> OfferRow | None:
@@ -169,7 +169,7 @@ def offer(session: Session, job_id: str, person_id: str) -> OfferRow | None:
         OfferRow.person_id == person_id,
         col(OfferRow.state) != OfferState.WITHDRAWN,
     )
-    return session.exec(found).first()
+    return session.exec(found.execution_options(populate_existing=True)).first()
 
 
 def offers_of(session: Session, person_id: str, job_ids: Iterable[str]) -> dict[str, OfferRow]:

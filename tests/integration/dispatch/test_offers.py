@@ -168,24 +168,22 @@ def test_the_nearer_and_fuller_bank_is_sent(town: Town) -> None:
     assert town.jobs(far.owner) == []
 
 
-@pytest.mark.parametrize(
-    "unfit",
-    [
-        {"currency": "USD"},
-        {"service_radius_m": 700},
-        {"hours": {"mon": [["03:00", "04:00"]]}},
-    ],
-)
+@pytest.mark.parametrize("unfit", [{"currency": "USD"}, {"service_radius_m": 700}])
 def test_who_cannot_come_is_not_asked(town: Town, unfit: dict[str, object]) -> None:
-    near = town.shop(500)
-    hours = unfit.pop("hours", None)
-    other = town.shop(800, **unfit)
-    if hours is not None:
-        other.owner.did(f"/merchants/{other.id}", {"hours": hours})
+    near, other = town.shop(500), town.shop(800, **unfit)
     rental = town.ask(near)
     town.all_decline(near)
     assert town.jobs(other.owner) == []
     assert town.row(rental).merchant_id == near.id
+
+
+def test_who_is_closed_by_their_own_hours_is_not_asked(town: Town) -> None:
+    near, other = town.shop(500), town.shop(800)
+    hours = {"mon": [["03:00", "04:00"]]}
+    other.owner.did(f"/merchants/{other.id}", {"hours": hours})
+    town.ask(near)
+    town.all_decline(near)
+    assert town.jobs(other.owner) == []
 
 
 @pytest.mark.parametrize(
