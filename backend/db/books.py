@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
+import sqlalchemy as sa
 from sqlalchemy import func, or_
 from sqlmodel import Session, SQLModel, col, select
 
@@ -149,11 +150,11 @@ class Account:
 def accounts(session: Session) -> Sequence[Account]:
     """All accounts."""
     rows = session.execute(
-        select(
-            AccountRow.code,
-            AccountRow.currency,
-            AccountRow.balance_minor,
-            AccountRow.postings,
+        sa.select(
+            col(AccountRow.code),
+            col(AccountRow.currency),
+            col(AccountRow.balance_minor),
+            col(AccountRow.postings),
             func.coalesce(func.sum(PostingRow.amount_minor), 0),
             func.count(col(PostingRow.transfer_id)),
         )
@@ -200,21 +201,20 @@ class Step:
 
 def broken_steps(session: Session) -> Sequence[Step]:
     """Postings whose number or balance does not follow from the one before."""
-    so_far = {
-        "partition_by": (col(PostingRow.account), col(PostingRow.currency)),
-        "order_by": col(PostingRow.number),
-    }
-    steps = select(
-        col(PostingRow.account),
-        col(PostingRow.currency),
+    line, balance = col(PostingRow.number), col(PostingRow.balance_minor)
+    account = (col(PostingRow.account), col(PostingRow.currency))
+    number_before = func.lag(line, 1, 0).over(partition_by=account, order_by=line)
+    balance_before = func.lag(balance, 1, 0).over(partition_by=account, order_by=line)
+    steps = sa.select(
+        *account,
         col(PostingRow.transfer_id),
-        col(PostingRow.number),
+        line,
         col(PostingRow.amount_minor),
-        col(PostingRow.balance_minor),
-        func.lag(col(PostingRow.number), 1, 0).over(**so_far).label("number_before"),
-        func.lag(col(PostingRow.balance_minor), 1, 0).over(**so_far).label("balance_before_minor"),
+        balance,
+        number_before.label("number_before"),
+        balance_before.label("balance_before_minor"),
     ).subquery()
-    broken = select(steps).where(
+    broken = sa.select(steps).where(
         or_(
             steps.c.number != steps.c.number_before + 1,
             steps.c.balance_minor != steps.c.balance_before_minor + steps.c.amount_minor,

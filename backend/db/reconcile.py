@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import func, or_
 from sqlmodel import Session, col, select, update
+from sqlmodel.sql.expression import SelectOfScalar
 
 from backend.db.tables.credits import RefundRow
 from backend.db.tables.money import (
@@ -75,7 +76,7 @@ def withdrawal_ids(
     return session.exec(found.order_by(col(WithdrawalRow.id)).limit(limit)).all()
 
 
-def _with_open_breaks():  # type: ignore[no-untyped-def]  # noqa: ANN202
+def _with_open_breaks() -> SelectOfScalar[str]:
     return select(BreakRow.subject_id).where(col(BreakRow.resolved_at).is_(None))
 
 

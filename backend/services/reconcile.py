@@ -8,6 +8,7 @@ that was on its way has arrived by then, and what both looks show is a break.
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from types import MappingProxyType
 from typing import Final, Protocol, runtime_checkable
 
@@ -119,7 +120,7 @@ def _all(
             with database.reading() as session:
                 page = page_of(session, after=after, ended_after=ended_after, limit=limits.page)
             for id_ in page:
-                yield id_, lambda id_=id_, once=once: once(database, providers, id_)
+                yield id_, partial(once, database, providers, id_)
             if len(page) < limits.page:
                 break
             after = page[-1]

@@ -18,8 +18,8 @@ from backend.sweeps.dispatch import forget_positions, watch
 from backend.sweeps.lifecycle import look_after_banks
 from backend.sweeps.money import act_on_deadlines, secure_holds, spend_deposits
 from backend.sweeps.providers import Providers, ask_in_doubt, send_outbox
-from backend.sweeps.scores import work_out_scores
 from backend.sweeps.reconcile import reconcile
+from backend.sweeps.scores import work_out_scores
 from backend.sweeps.settlement import send_withdrawals, settle_due
 from backend.sweeps.upkeep import forget, start_waiting
 

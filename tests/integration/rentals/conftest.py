@@ -226,9 +226,7 @@ class FakeProvider:
         if "payout" in told:
             status = PayoutStatus(told["payout"]["status"])
             payout = ProviderPayout(**{**told["payout"], "status": status})
-            return ProviderNotice(
-                id=told["id"], kind="payout", at=now, payment=None, payout=payout
-            )
+            return ProviderNotice(id=told["id"], kind="payout", at=now, payment=None, payout=payout)
         if "payment" not in told:
             raise BadNotice(NoticeFault.UNREADABLE, "no payment in it")
         payment = told["payment"]
