@@ -1,7 +1,8 @@
 """The whole system from outside: real processes, MQTT as a bank sees it, HTTP as an app sees it.
 
-Nothing here imports what it tests. Each worker of xdist has one platform on the embedded broker,
-one on Mosquitto if a test asks for it, and one process of simulated banks for both.
+Nothing here imports what it tests. Each worker of xdist has one platform on the embedded broker
+and SQLite; if a test asks for it, one on Mosquitto, and one on PostgreSQL; and one process of
+simulated banks for them all.
 """
 
 from collections.abc import Generator, Iterator
@@ -11,6 +12,7 @@ import pytest
 from tests.acceptance.city import City
 from tests.acceptance.processes import Process
 from tests.acceptance.system import Platform, Simulator
+from tests.databases import Databases
 
 
 @pytest.hookimpl(wrapper=True)
@@ -49,10 +51,25 @@ def mosquitto_city(
     yield from _city("mosquitto", simulator, tmp_path_factory)
 
 
-def _city(
-    broker: str, simulator: Simulator, tmp_path_factory: pytest.TempPathFactory
+@pytest.fixture(scope="session")
+def postgresql_city(
+    simulator: Simulator, databases: Databases, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[City]:
-    platform = Platform(tmp_path_factory.mktemp(broker), broker=broker)
+    """On the embedded broker and PostgreSQL."""
+    with databases.empty("postgresql", tmp_path_factory.mktemp("postgresql")) as url:
+        plain = url.replace("postgresql+psycopg://", "postgresql://")
+        yield from _city("embedded", simulator, tmp_path_factory, database_url=plain)
+
+
+def _city(
+    broker: str,
+    simulator: Simulator,
+    tmp_path_factory: pytest.TempPathFactory,
+    *,
+    database_url: str = "",
+) -> Iterator[City]:
+    folder = tmp_path_factory.mktemp(broker)
+    platform = Platform(folder, broker=broker, database_url=database_url)
     try:
         platform.wait()
         assert platform.kind == broker
@@ -64,11 +81,15 @@ def _city(
         platform.process.kill()
 
 
-BROKERS = ("city", pytest.param("mosquitto_city", marks=pytest.mark.mosquitto))
+CITIES = (
+    "city",
+    pytest.param("mosquitto_city", marks=pytest.mark.mosquitto),
+    "postgresql_city",
+)
 
 
-@pytest.fixture(params=BROKERS)
+@pytest.fixture(params=CITIES)
 def each_city(request: pytest.FixtureRequest) -> City:
-    """The same test once on each broker."""
+    """The same test once on each broker, and once on the other database."""
     city: City = request.getfixturevalue(request.param)
     return city

@@ -8,6 +8,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 import httpx
+from sqlalchemy import NullPool, create_engine, make_url, text
 
 from tests.acceptance.processes import BOUND_S, Process
 
@@ -16,6 +17,7 @@ _ENV: Final = {
     "LENDWATT_DEMO": "true",  # sign-in codes are told in the answer
     "LENDWATT_OPERATOR_PHONES": json.dumps([OPERATOR]),
     "LENDWATT_SIGNIN_SENDS_PER_ADDRESS_MAX": "10000",
+    "LENDWATT_SIGNINS_PER_MINUTE_MAX": "10000",
     "LENDWATT_GATEWAY_WILL_GRACE_S": "0.5",
 }
 
@@ -26,19 +28,30 @@ def lendwatt_up(name: str, folder: Path, *args: str) -> Process:
 
 
 class Platform:
-    """``lendwatt up`` on ports and a data directory of its own."""
+    """``lendwatt up`` on ports and a data directory of its own.
 
-    def __init__(self, folder: Path, *, broker: str) -> None:
+    Args:
+        folder: where it keeps what it keeps.
+        broker: which one.
+        database_url: empty is a SQLite file in its folder.
+    """
+
+    def __init__(self, folder: Path, *, broker: str, database_url: str = "") -> None:
         self.folder = folder
         self.broker = broker
+        self._database_url = database_url or f"sqlite:///{folder / 'data' / 'lendwatt.db'}"
         self.starts = 0
         self._ports = ("--port", "0", "--provider-port", "0", "--bank-port", "0")
         self.begin()
 
-    @property
-    def database(self) -> Path:
-        """The one SQLite file."""
-        return self.folder / "data" / "lendwatt.db"
+    def rows(self, sql: str, **values: object) -> list[tuple[Any, ...]]:
+        """What a question to its database finds: for what no route shows."""
+        url = make_url(self._database_url)
+        if url.drivername == "postgresql":
+            url = url.set(drivername="postgresql+psycopg")
+        engine = create_engine(url, poolclass=NullPool)
+        with engine.connect() as connection:
+            return [tuple(row) for row in connection.execute(text(sql), values)]
 
     def begin(self) -> None:
         """Start it, without waiting: see :meth:`wait`."""
@@ -46,7 +59,7 @@ class Platform:
         data = str(self.folder / "data")
         self.process = lendwatt_up(
             f"up-{self.starts}", self.folder, "--data-dir", data, "--broker", self.broker,
-            *self._ports,
+            *self._ports, "--database", self._database_url,
         )  # fmt: skip
 
     def wait(self) -> None:

@@ -2,10 +2,9 @@
 
 import json
 import re
-import sqlite3
 import subprocess
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -110,9 +109,8 @@ def shows(shop: Shop, bank: Bank, **state: Any) -> None:
 
 def dead_letters(city: City, bank: Bank) -> list[tuple[str, str]]:
     """What was not believed of a bank: channel and reason. No route shows them yet."""
-    found = "SELECT topic, reason FROM dead_letter WHERE topic LIKE ? ORDER BY received_at_ms"
-    with closing(sqlite3.connect(f"file:{city.platform.database}?mode=ro", uri=True)) as file:
-        rows = file.execute(found, (f"lw/v1/{bank.id}/%",)).fetchall()
+    found = "SELECT topic, reason FROM dead_letter WHERE topic LIKE :ours ORDER BY received_at_ms"
+    rows = city.platform.rows(found, ours=f"lw/v1/{bank.id}/%")
     return [(topic.rpartition("/")[2], reason) for topic, reason in rows]
 
 

@@ -1,10 +1,8 @@
 """When things go wrong: killed in the middle, or kept from starting."""
 
 import socket
-import sqlite3
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -17,12 +15,30 @@ from tests.acceptance.system import Platform, Simulator, free_port, lendwatt_up
 # -- killed -----------------------------------------------------------------------------
 
 
-@pytest.fixture(params=["embedded", pytest.param("mosquitto", marks=pytest.mark.mosquitto)])
+@pytest.fixture(
+    params=[
+        ("embedded", "sqlite"),
+        ("embedded", "postgresql"),
+        pytest.param(("mosquitto", "sqlite"), marks=pytest.mark.mosquitto),
+    ],
+    ids="-".join,
+)
+def kinds(request: pytest.FixtureRequest) -> tuple[str, str]:
+    """Of broker and database."""
+    return request.param
+
+
+@pytest.fixture
+def database_kind(kinds: tuple[str, str]) -> str:
+    return kinds[1]
+
+
+@pytest.fixture
 def own_city(
-    request: pytest.FixtureRequest, simulator: Simulator, tmp_path: Path
+    kinds: tuple[str, str], empty_database_url: str, simulator: Simulator, tmp_path: Path
 ) -> Iterator[City]:
     """A platform of the test's own, to be killed."""
-    platform = Platform(tmp_path, broker=request.param)
+    platform = Platform(tmp_path, broker=kinds[0], database_url=empty_database_url)
     try:
         platform.wait()
         city = City(platform, simulator)
@@ -63,14 +79,14 @@ def _each_once(news: Stream, *kinds: str) -> None:
 
 
 def _the_books_balance(city: City, rental: Rental) -> None:
-    """No route shows the ledger yet, so this reads the platform's file."""
+    """No route shows the ledger yet, so this reads the platform's database."""
     balances = "SELECT account, sum(amount_minor) FROM posting GROUP BY account"
     unbalanced = (
-        "SELECT transfer_id FROM posting GROUP BY transfer_id, currency HAVING sum(amount_minor)"
+        "SELECT transfer_id FROM posting GROUP BY transfer_id, currency HAVING sum(amount_minor) "
+        "<> 0"
     )
-    with closing(sqlite3.connect(f"file:{city.platform.database}?mode=ro", uri=True)) as books:
-        assert books.execute(unbalanced).fetchall() == []
-        balance: dict[str, int] = dict(books.execute(balances).fetchall())
+    assert city.platform.rows(unbalanced) == []
+    balance: dict[str, int] = dict(city.platform.rows(balances))
     assert balance["provider_cash"] == rental.now()["amount_minor"]
     assert balance["provider_holds"] == 0
     assert sum(balance.values()) == 0
