@@ -7,6 +7,7 @@ from threading import Barrier
 
 import pytest
 
+from backend import sweeps
 from backend.domain.dispatch import ATTEMPTS_MAX, OFFER_FOR, OFFERS_AT_ONCE_MAX
 from tests.integration.dispatch.conftest import Town
 from tests.integration.rentals.conftest import Person
@@ -277,3 +278,22 @@ def test_the_promise_is_kept_with_room_to_spare(town: Town) -> None:
     assert town.promised(rental) == timedelta(minutes=20)
     town.renter.did(f"/rentals/{rental}/cancel")
     assert town.promised(town.ask(far)) == timedelta(minutes=30)
+
+
+def test_two_sweeps_at_once_ask_once_and_send_each_bank_to_one_renter(town: Town) -> None:
+    first, second = town.shop(500, staff=0), town.shop(550, staff=0)
+    others = [town.shop(900, staff=0), town.shop(1_000, staff=0)]
+    rentals = [town.ask(first), town.world.ask(second.banks[0], who="other")]
+    town.world.clock.turn(seconds=45)
+    together = Barrier(2)
+
+    def watch(_: int) -> int:
+        together.wait(timeout=10)
+        return sweeps.watch(town.world.database, now=town.now)
+
+    with ThreadPoolExecutor(2) as pool:
+        assert sum(pool.map(watch, range(2))) == 2
+    banks = [town.row(rental).bank_id for rental in rentals]
+    assert len(set(banks)) == 2
+    offered = sum(len(town.told(shop.owner, "job.offered")) for shop in (first, second, *others))
+    assert offered == 4
