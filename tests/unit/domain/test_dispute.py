@@ -18,7 +18,7 @@ def test_everything_that_ends_a_dispute_ends_an_open_one():
     assert set(DISPUTE_MOVES.values()) == set(DisputeState) - {DisputeState.OPEN}
 
 
-@pytest.mark.parametrize("state", set(DisputeState) - {DisputeState.OPEN})
+@pytest.mark.parametrize("state", sorted(set(DisputeState) - {DisputeState.OPEN}))
 @pytest.mark.parametrize("event", DisputeEvent)
 def test_nothing_leads_out_of_an_end(state, event):
     with pytest.raises(Refusal) as refused:
