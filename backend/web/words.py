@@ -158,6 +158,8 @@ _ZH: Final = Words(
             WhyNot.OFFLINE: "平台最近沒有收到它的消息。請過幾分鐘再看，或換一個充電寶。",
             WhyNot.LOW: f"電量達到 {MIN_BATTERY_PCT}% 才能出租。請等它充電後再看，或換一個充電寶。",
             WhyNot.UNPAID_BILL: "請先在您的應用程式中付款。",
+            WhyNot.TOO_MANY_RENTALS: "請先歸還手上的充電寶。",
+            WhyNot.SUSPENDED: "請聯繫平台了解原因。",
         }
     ),
     thanks="謝謝您",
@@ -254,6 +256,8 @@ _EN: Final = Words(
             WhyNot.LOW: f"It may go out from {MIN_BATTERY_PCT}% on. Look again when it has been "
             "charged, or take another one.",
             WhyNot.UNPAID_BILL: "Pay it in your app first.",
+            WhyNot.TOO_MANY_RENTALS: "Give one of those back that you have.",
+            WhyNot.SUSPENDED: "Ask the platform why.",
         }
     ),
     thanks="Thank you",
