@@ -292,10 +292,12 @@ def _clock(settings: Settings) -> Clock:
     return clock
 
 
-def _turn(clock: DemoClock, forward_s: int) -> None:
-    """Turn the clock of the whole platform: banks have their own."""
+def _turn(clock: DemoClock, scheduler: BackgroundScheduler, forward_s: int) -> None:
+    """Turn the clock of the whole platform: banks have their own. Every sweep looks at once."""
     clock.turn(timedelta(seconds=forward_s))
     set_forward(clock.forward // timedelta(milliseconds=1))
+    for job in scheduler.get_jobs():
+        job.modify(next_run_time=SystemClock().now())
 
 
 def _sandbox_server(settings: Settings, clock: Clock) -> Plain:
@@ -362,13 +364,14 @@ def _backend_server(
         worker.start()
         stack.callback(worker.stop, STOP_WITHIN_S)
     tools = sweeps.Tools(database=database, providers=providers, settings=settings, outbox=limits)
-    stack.callback(_sweep(tools, clock).shutdown)
+    scheduler = _sweep(tools, clock)
+    stack.callback(scheduler.shutdown)
     parts = make_parts(
         settings,
         database=database,
         clock=clock,
         standing_of=standing,
-        turn_clock=partial(_turn, clock) if isinstance(clock, DemoClock) else None,
+        turn_clock=partial(_turn, clock, scheduler) if isinstance(clock, DemoClock) else None,
         mqtt=(platform.broker.bank_host, platform.broker.bank_port),
         providers=providers,
         probes={
