@@ -1,21 +1,25 @@
 """People, shops and banks of one city, each seen through the public surface alone."""
 
 import itertools
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from html.parser import HTMLParser
 from typing import Any, Final
 from urllib.parse import urljoin
 
 import httpx
 
+from tests.acceptance import clock
 from tests.acceptance.processes import BOUND_S, until
 from tests.acceptance.stream import Stream, listening
 from tests.acceptance.system import OPERATOR, Platform, Simulator
 
 SHOP: Final = {"lat": 31.2304, "lng": 121.4737, "address": "人民大道 200 號"}
 HERE: Final = {"lat": 31.2312, "lng": 121.4751, "address": "南京東路 1 號 3 樓"}
+_DEGREE_M: Final = 111_195
+"""Metres of one degree of latitude."""
 THERE: Final = {"lat": 31.2287, "lng": 121.4702, "address": "淮海中路 99 號 B1"}
 TERMS: Final[dict[str, Any]] = {
     "free_s": 0,
@@ -38,7 +42,6 @@ class Person:
     api: str
     phone: str
     token: str
-    _keys: "itertools.count[int]" = field(default_factory=itertools.count)
 
     def headers(self, lang: str = "en") -> dict[str, str]:
         return {"authorization": f"Bearer {self.token}", "accept-language": lang}
@@ -49,7 +52,7 @@ class Person:
     def post(
         self, path: str, body: Any = None, *, key: str = "", lang: str = "en"
     ) -> httpx.Response:
-        headers = {**self.headers(lang), "idempotency-key": key or f"key-{next(self._keys)}"}
+        headers = {**self.headers(lang), "idempotency-key": key or f"key-{next(_NUMBERS)}"}
         return self.http.post(f"{self.api}{path}", json=body, headers=headers)
 
     def sees(self, path: str, **query: Any) -> dict[str, Any]:
@@ -76,6 +79,11 @@ class Person:
     @property
     def id(self) -> str:
         return str(self.sees("/me")["id"])
+
+    def jobs(self, rental_id: str) -> list[dict[str, Any]]:
+        """What this person may do, or has in hand, for a rental."""
+        jobs = self.sees("/staff/jobs")["items"]
+        return [job for job in jobs if job["rental_id"] == rental_id]
 
 
 def problem(answer: httpx.Response) -> dict[str, Any]:
@@ -130,6 +138,16 @@ class Shop:
         body = {"bank_id": bank_id, "model": model}
         return Bank.of(self.owner.does(f"/merchants/{self.id}/banks", body))
 
+    def orders(self, name: str) -> dict[str, Any]:
+        """A page of one of the merchant's lists, with the fields that this list is for."""
+        return self.owner.sees(f"/merchants/{self.id}/orders", list=name)
+
+    def settlement(self) -> dict[str, Any]:
+        return self.owner.sees(f"/merchants/{self.id}/settlement")
+
+    def score(self, lang: str = "en") -> dict[str, Any]:
+        return dict(self.owner.get(f"/merchants/{self.id}/score", lang=lang).json())
+
     def rentals(self, state: str) -> list[dict[str, Any]]:
         """One of the merchant's lists."""
         return list(self.owner.sees(f"/merchants/{self.id}/rentals", state=state)["items"])
@@ -144,7 +162,18 @@ class Shop:
 
 
 _NUMBERS: Final = itertools.count(1)
-"""Of people and banks: no two alike in one process, whichever platform they are on."""
+"""Of people, banks, keys: no two alike in one process, whichever platform they are on."""
+_TOWNS: Final = itertools.count(1)
+
+
+def new_town() -> dict[str, Any]:
+    """A door in a town where there is no shop yet, and where none of another town comes."""
+    return {**HERE, "lng": HERE["lng"] - next(_TOWNS) / 4}
+
+
+def away(metres: int, door: dict[str, Any]) -> dict[str, Any]:
+    """A place so far north of a door."""
+    return {**door, "lat": door["lat"] + metres / _DEGREE_M, "address": f"{metres} m"}
 
 
 class City:
@@ -153,11 +182,42 @@ class City:
     def __init__(self, platform: Platform, simulator: Simulator) -> None:
         self.platform = platform
         self.simulator = simulator
+        self._forward = timedelta(0)
         self._http = httpx.Client(timeout=BOUND_S)
         self.operator = self.person(OPERATOR)
 
     def close(self) -> None:
         self._http.close()
+
+    # -- time
+
+    def now(self) -> datetime:
+        """What time it is on this platform."""
+        return clock.now() + self._forward
+
+    def turn(self, by: timedelta, *, heard: Iterable["Bank"] = ()) -> None:
+        """Turn the platform's clock forward.
+
+        Args:
+            by: how far; sign-ins outlive all the turns of a test.
+            heard: banks that start anew after it, and say how they are: their words are old now.
+        """
+        self.operator = self.person(OPERATOR)
+        body = {"forward_s": max(1, round(by.total_seconds()))}
+        turned_at = datetime.fromisoformat(self.operator.does("/demo/clock", body)["now"])
+        self._forward = turned_at - clock.now()
+        for bank in heard:
+            self.simulator.do(bank.id, "reboot")
+        for bank in heard:
+            until(lambda b=bank: self._told_at(b) >= turned_at, what=f"{bank.id} is heard again")
+
+    def turn_past(self, at: datetime, *, heard: Iterable["Bank"] = ()) -> None:
+        """Turn the clock past a moment, so that banks have only just been heard when it comes."""
+        self.turn(at - self.now() - timedelta(seconds=90), heard=heard)
+        self.turn(at - self.now() + timedelta(seconds=1))
+
+    def _told_at(self, bank: "Bank") -> datetime:
+        return moment(self.offer(bank)["bank"]["state"], "told_at")
 
     # -- people
 
@@ -177,21 +237,21 @@ class City:
         """What somebody gets who is not signed in."""
         return self._http.get(f"{self.platform.api}{path}", params=query)
 
-    def merchant(self, owner: Person, *, name: str = "") -> str:
+    def merchant(self, owner: Person, *, at: dict[str, Any] = SHOP) -> str:
         """Register as a merchant; nobody has approved it yet."""
         body = {
-            "name": name or f"阿明的充電寶 {next(_NUMBERS)}",
+            "name": f"阿明的充電寶 {next(_NUMBERS)}",
             "timezone": "Asia/Shanghai",
             "currency": "CNY",
             "service_radius_m": 3000,
-            **SHOP,
+            **at,
         }
         return str(owner.does("/merchants", body)["id"])
 
-    def shop(self, owner: Person | None = None, **terms: Any) -> Shop:
+    def shop(self, owner: Person | None = None, *, at: dict[str, Any] = SHOP, **terms: Any) -> Shop:
         """A merchant that may lend, on these terms."""
         owner, staff = owner or self.person(), self.person()
-        merchant_id = self.merchant(owner)
+        merchant_id = self.merchant(owner, at=at)
         self.operator.does(f"/operator/merchants/{merchant_id}/approve", {"reason": "papers seen"})
         owner.does(f"/merchants/{merchant_id}/tariffs", {**TERMS, **terms})
         owner.does(f"/merchants/{merchant_id}/staff", {"phone": staff.phone, "name": "小王"})
@@ -237,11 +297,16 @@ class City:
     # -- rentals
 
     def rental(
-        self, shop: Shop, bank: Bank | None = None, renter: Person | None = None
+        self,
+        shop: Shop,
+        bank: Bank | None = None,
+        renter: Person | None = None,
+        *,
+        door: dict[str, Any] = HERE,
     ) -> "Rental":
-        """Somebody asks for a bank to be brought to them."""
+        """Somebody asks for a bank to be brought to their door."""
         bank, renter = bank or self.bank(shop), renter or self.person()
-        asked = renter.does("/rentals", {"qr_token": bank.label, **HERE})
+        asked = renter.does("/rentals", {"qr_token": bank.label, **door})
         return Rental(city=self, shop=shop, bank=bank, renter=renter, id=asked["id"])
 
 
@@ -266,14 +331,26 @@ class Rental:
 
     def staff_does(self, kind: str, verb: str, **body: Any) -> dict[str, Any]:
         """Staff work on the delivery or the collection of this rental."""
-        jobs = self.shop.staff.sees("/staff/jobs")["items"]
-        job = next(job for job in jobs if (job["rental_id"], job["kind"]) == (self.id, kind))
+        job = next(job for job in self.shop.staff.jobs(self.id) if job["kind"] == kind)
         return self.shop.staff.does(f"/staff/jobs/{job['id']}/{verb}", body or None)
+
+    def delivery(self) -> dict[str, Any]:
+        """As its renter follows it."""
+        return self.renter.sees(f"/rentals/{self.id}/delivery")
+
+    def brought_by(self, shop: Shop, bank: Bank) -> "Rental":
+        """The same rental, once another shop's people have it in hand."""
+        return replace(self, shop=shop, bank=bank)
+
+    def take_along(self) -> "Rental":
+        """Accepted, and on the way with the bank."""
+        self.staff_does("delivery", "accept")
+        self.staff_does("delivery", "set-out", qr_token=self.bank.label)
+        return self
 
     def bring(self) -> "Rental":
         """Accepted, taken along, and handed over on the renter's code."""
-        self.staff_does("delivery", "accept")
-        self.staff_does("delivery", "set-out", qr_token=self.bank.label)
+        self.take_along()
         self.staff_does("delivery", "hand-over", code=self.now()["code"])
         return self
 

@@ -53,6 +53,19 @@ class Platform:
         with engine.connect() as connection:
             return [tuple(row) for row in connection.execute(text(sql), values)]
 
+    def verify(self) -> tuple[int, dict[str, Any]]:
+        """``lendwatt verify`` on its database; the exit code, and what it says."""
+        where = ("--data-dir", str(self.folder / "data"), "--database", self._database_url)
+        args = [sys.executable, "-m", "backend", "verify", "--json", *where]
+        verify = Process("verify", args, self.folder)
+        code = verify.ends()
+        return code, json.loads(verify.out)
+
+    @property
+    def provider_key(self) -> str:
+        """What the platform shows the sandbox provider as its bearer token."""
+        return (self.folder / "data" / "provider-api-key").read_text()
+
     def begin(self) -> None:
         """Start it, without waiting: see :meth:`wait`."""
         self.starts += 1

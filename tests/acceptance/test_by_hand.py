@@ -179,6 +179,8 @@ def test_a_doubled_and_an_old_state_change_nothing(each_city: City, shop: Shop, 
             say(bank, "state", told)
         say(bank, "state", {**newest, "seq": 6, "up_ms": 6_000, "battery": 14})
         shows(shop, bank, battery_pct=14, lock="unlocked")
+        for kind in ("bank.battery_low", "bank.unlocked"):
+            owner.hears(kind, bank_id=bank.id)
         kinds = owner.kinds()
     assert kinds.count("bank.battery_low") == kinds.count("bank.unlocked") == 1
     assert kinds.count("bank.battery_recovered") == 0
