@@ -133,9 +133,9 @@ def create_app(parts: Parts, *, routers: tuple[APIRouter, ...] = ROUTERS) -> Fas
 
 
 def _describe(app: FastAPI) -> None:
-    """Have the OpenAPI document, made once, show an example of each body."""
+    """Have the OpenAPI document, made once, show an example of each body, and problems as such."""
     plain = app.openapi
-    app.openapi = cache(lambda: add_examples(plain()))  # type: ignore[method-assign]
+    app.openapi = cache(lambda: errors.describe(add_examples(plain())))  # type: ignore[method-assign]
 
 
 @asynccontextmanager

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from backend.api.deps import CurrentPrincipal, DbSession, Now
 from backend.api.idempotency import IdempotentRoute
-from backend.api.schemas import Out
+from backend.api.schemas import Id, Out
 from backend.db.tables.rentals import JobKind
 from backend.domain.rental import RentalState
 from backend.services import delivery
@@ -82,13 +82,13 @@ class RemindedOut(Out):
 
 
 @router.get("/rentals/{rental_id}/delivery")
-def follow(rental_id: str, session: DbSession, who: CurrentPrincipal, now: Now) -> DeliveryOut:
+def follow(rental_id: Id, session: DbSession, who: CurrentPrincipal, now: Now) -> DeliveryOut:
     """Show where my delivery stands; `rental.eta` on the stream says when it shifts."""
     return DeliveryOut.of(delivery.follow(session, who=who, rental_id=rental_id, now=now))
 
 
 @router.post("/rentals/{rental_id}/urge")
-def urge(rental_id: str, session: DbSession, who: CurrentPrincipal, now: Now) -> UrgedOut:
+def urge(rental_id: Id, session: DbSession, who: CurrentPrincipal, now: Now) -> UrgedOut:
     """Urge: the merchant and whoever comes hear it. Once a minute, and not without end."""
     rental = delivery.urge(session, who=who, rental_id=rental_id, now=now)
     return UrgedOut(rental_id=rental.id, urges=rental.urges, urged_at=rental.urged_at)
@@ -96,7 +96,7 @@ def urge(rental_id: str, session: DbSession, who: CurrentPrincipal, now: Now) ->
 
 @router.post("/merchants/{merchant_id}/rentals/{rental_id}/remind")
 def remind(
-    *, merchant_id: str, rental_id: str, session: DbSession, who: CurrentPrincipal, now: Now
+    *, merchant_id: Id, rental_id: Id, session: DbSession, who: CurrentPrincipal, now: Now
 ) -> RemindedOut:
     """Remind, as its merchant, whoever is to bring or to fetch the bank."""
     job = delivery.remind(session, who=who, merchant_id=merchant_id, rental_id=rental_id, now=now)

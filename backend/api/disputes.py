@@ -8,7 +8,7 @@ from pydantic import Field
 
 from backend.api.deps import CurrentPrincipal, DbSession, Now
 from backend.api.idempotency import IdempotentRoute
-from backend.api.schemas import In, Out
+from backend.api.schemas import Id, In, Out
 from backend.api.shapes import Before, Limit
 from backend.db.tables.credits import CreditNoteRow, RefundRow, RefundWhy
 from backend.db.tables.disputes import DisputeRow
@@ -116,7 +116,7 @@ class CreditsOut(Out):
 
 @router.post("/rentals/{rental_id}/disputes", status_code=201)
 def begin(
-    *, rental_id: str, body: DisputeIn, session: DbSession, who: CurrentPrincipal, now: Now
+    *, rental_id: Id, body: DisputeIn, session: DbSession, who: CurrentPrincipal, now: Now
 ) -> DisputeOut:
     """Dispute a part of my bill, or all of it: that part is frozen until somebody decides."""
     dispute = disputes.begin(
@@ -131,7 +131,7 @@ def begin(
 
 
 @router.get("/rentals/{rental_id}/disputes")
-def mine(rental_id: str, session: DbSession, who: CurrentPrincipal) -> DisputesOut:
+def mine(rental_id: Id, session: DbSession, who: CurrentPrincipal) -> DisputesOut:
     """List the disputes of a rental of mine, oldest first."""
     rows = disputes.mine(session, who=who, rental_id=rental_id)
     return DisputesOut(items=[DisputeOut.of(row) for row in rows])
@@ -139,7 +139,7 @@ def mine(rental_id: str, session: DbSession, who: CurrentPrincipal) -> DisputesO
 
 @router.post("/rentals/{rental_id}/disputes/{dispute_id}/withdraw")
 def withdraw(
-    rental_id: str, dispute_id: str, session: DbSession, who: CurrentPrincipal, now: Now
+    rental_id: Id, dispute_id: Id, session: DbSession, who: CurrentPrincipal, now: Now
 ) -> DisputeOut:
     """Take my dispute back: the bill stands."""
     dispute = disputes.withdraw(
@@ -149,7 +149,7 @@ def withdraw(
 
 
 @router.get("/rentals/{rental_id}/credits")
-def credits_of_mine(rental_id: str, session: DbSession, who: CurrentPrincipal) -> CreditsOut:
+def credits_of_mine(rental_id: Id, session: DbSession, who: CurrentPrincipal) -> CreditsOut:
     """List what was put right on my bill, and what went back to me or is on its way."""
     noted, refunded = notes.mine(session, who=who, rental_id=rental_id)
     return CreditsOut(
@@ -161,7 +161,7 @@ def credits_of_mine(rental_id: str, session: DbSession, who: CurrentPrincipal) -
 @router.get("/merchants/{merchant_id}/disputes")
 def at_merchant(
     *,
-    merchant_id: str,
+    merchant_id: Id,
     session: DbSession,
     who: CurrentPrincipal,
     state: Annotated[DisputeState | None, Query(description="Only those.")] = None,
@@ -178,7 +178,7 @@ def at_merchant(
 
 @router.post("/merchants/{merchant_id}/disputes/{dispute_id}/concede")
 def concede(
-    merchant_id: str, dispute_id: str, session: DbSession, who: CurrentPrincipal, now: Now
+    merchant_id: Id, dispute_id: Id, session: DbSession, who: CurrentPrincipal, now: Now
 ) -> DisputeOut:
     """Admit that the renter is right: they get all that they dispute."""
     dispute = disputes.concede(

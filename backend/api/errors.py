@@ -211,8 +211,11 @@ def _on_refusal(request: Request, refusal: Exception) -> JSONResponse:
 
 
 def _on_invalid(request: Request, invalid: Exception) -> JSONResponse:
+    """A path that names nothing is 404, whatever else is wrong."""
     assert isinstance(invalid, RequestValidationError)  # noqa: S101
     errors = list(invalid.errors())
+    if any(error["loc"][0] == "path" for error in errors):
+        return problem(request, Code.NOT_FOUND)
     if any(error["type"] == "json_invalid" for error in errors):
         return problem(request, EdgeCode.MALFORMED)
     if any(
@@ -247,6 +250,17 @@ def _on_conflict(request: Request, conflict: Exception) -> JSONResponse:
 def _on_failure(request: Request, _failure: Exception) -> JSONResponse:
     """Ours: the server logs it with its traceback; the client learns nothing of it."""
     return problem(request, EdgeCode.INTERNAL)
+
+
+def describe(doc: dict[str, Any]) -> dict[str, Any]:
+    """Say in an OpenAPI document that problems come under a media type of their own."""
+    for operations in doc["paths"].values():
+        for operation in operations.values():
+            answer = operation["responses"].get("default")
+            if answer is not None:
+                [said] = answer["content"].values()
+                answer["content"] = {MEDIA_TYPE: said}
+    return doc
 
 
 def install(app: FastAPI) -> None:

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from backend.api.deps import AppParts, CurrentPrincipal, DbSession, Now
 from backend.api.idempotency import IdempotentRoute
-from backend.api.schemas import In, Out
+from backend.api.schemas import Id, In, Out
 from backend.api.shapes import Before, Limit
 from backend.services import hooks
 
@@ -72,7 +72,7 @@ class MessagesOut(Out):
 @secrets.post("", status_code=201)
 def add(
     *,
-    merchant_id: str,
+    merchant_id: Id,
     body: WebhookIn,
     parts: AppParts,
     session: DbSession,
@@ -92,7 +92,7 @@ def add(
 
 
 @router.get("")
-def mine(*, merchant_id: str, session: DbSession, who: CurrentPrincipal) -> WebhooksOut:
+def mine(*, merchant_id: Id, session: DbSession, who: CurrentPrincipal) -> WebhooksOut:
     """List the addresses that are told."""
     found = hooks.mine(session, who=who, merchant_id=merchant_id)
     return WebhooksOut(items=[WebhookOut.model_validate(webhook) for webhook in found])
@@ -100,7 +100,7 @@ def mine(*, merchant_id: str, session: DbSession, who: CurrentPrincipal) -> Webh
 
 @router.post("/{webhook_id}/end")
 def end(
-    *, merchant_id: str, webhook_id: str, session: DbSession, who: CurrentPrincipal, now: Now
+    *, merchant_id: Id, webhook_id: Id, session: DbSession, who: CurrentPrincipal, now: Now
 ) -> WebhookOut:
     """Tell this address nothing any more."""
     webhook = hooks.end(session, who=who, merchant_id=merchant_id, webhook_id=webhook_id, now=now)
@@ -109,7 +109,7 @@ def end(
 
 @router.post("/{webhook_id}/ping", status_code=202)
 def ping(
-    *, merchant_id: str, webhook_id: str, session: DbSession, who: CurrentPrincipal, now: Now
+    *, merchant_id: Id, webhook_id: Id, session: DbSession, who: CurrentPrincipal, now: Now
 ) -> MessageOut:
     """Send a message that means nothing, to try the address."""
     message = hooks.ping(session, who=who, merchant_id=merchant_id, webhook_id=webhook_id, now=now)
@@ -119,8 +119,8 @@ def ping(
 @router.get("/{webhook_id}/messages")
 def messages(
     *,
-    merchant_id: str,
-    webhook_id: str,
+    merchant_id: Id,
+    webhook_id: Id,
     session: DbSession,
     who: CurrentPrincipal,
     before: Before = None,
@@ -142,9 +142,9 @@ def messages(
 @router.post("/{webhook_id}/messages/{message_id}/send", status_code=202)
 def again(
     *,
-    merchant_id: str,
-    webhook_id: str,
-    message_id: str,
+    merchant_id: Id,
+    webhook_id: Id,
+    message_id: Id,
     session: DbSession,
     who: CurrentPrincipal,
     now: Now,

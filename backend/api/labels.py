@@ -5,6 +5,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Query, Response
 
 from backend.api.deps import AppParts, CurrentPrincipal, DbSession
+from backend.api.schemas import BankId, Id
 from backend.limits import LABELS_PER_REQUEST_MAX
 from backend.services import labels
 
@@ -20,12 +21,12 @@ _NOTHING_RUNS: Final = "default-src 'none'; sandbox"
 @router.get("/{merchant_id}/labels.svg", response_class=Response, responses=_SVG)
 def sheet(
     *,
-    merchant_id: str,
+    merchant_id: Id,
     parts: AppParts,
     session: DbSession,
     who: CurrentPrincipal,
     bank: Annotated[
-        list[str] | None,
+        list[BankId] | None,
         Query(
             max_length=LABELS_PER_REQUEST_MAX,
             description="Whose labels; may be repeated. Without it: all of mine, by number.",

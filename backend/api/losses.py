@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from backend.api.deps import CurrentPrincipal, DbSession, Now
 from backend.api.idempotency import IdempotentRoute
-from backend.api.schemas import In, Out
+from backend.api.schemas import BankId, Id, In, Out
 from backend.api.shapes import QrToken, Reader, RentalOut
 from backend.db.tables.market import BankRow
 from backend.domain.custody import Holder
@@ -61,8 +61,8 @@ class WhereaboutsOut(Out):
 @router.post("/{merchant_id}/rentals/{rental_id}/deny-return")
 def deny_return(
     *,
-    merchant_id: str,
-    rental_id: str,
+    merchant_id: Id,
+    rental_id: Id,
     body: DenyIn,
     session: DbSession,
     who: CurrentPrincipal,
@@ -87,8 +87,8 @@ def deny_return(
 @router.post("/{merchant_id}/banks/{bank_id}/lost")
 def lose(
     *,
-    merchant_id: str,
-    bank_id: str,
+    merchant_id: Id,
+    bank_id: BankId,
     body: LoseIn,
     session: DbSession,
     who: CurrentPrincipal,
@@ -104,8 +104,8 @@ def lose(
 @router.post("/{merchant_id}/banks/{bank_id}/found")
 def find(
     *,
-    merchant_id: str,
-    bank_id: str,
+    merchant_id: Id,
+    bank_id: BankId,
     body: FindIn,
     session: DbSession,
     who: CurrentPrincipal,

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from backend.api.deps import CurrentPrincipal, DbSession, Now
 from backend.api.idempotency import IdempotentRoute
-from backend.api.schemas import In, Latitude, Longitude, Out, Phone
+from backend.api.schemas import Id, In, Latitude, Longitude, Out, Phone
 from backend.api.shapes import (
     Address,
     Before,
@@ -195,14 +195,14 @@ def mine(session: DbSession, who: CurrentPrincipal) -> MerchantsOut:
 
 
 @router.get("/{merchant_id}")
-def one(merchant_id: str, session: DbSession, who: CurrentPrincipal) -> MerchantOut:
+def one(merchant_id: Id, session: DbSession, who: CurrentPrincipal) -> MerchantOut:
     """Show one of my merchants."""
     return MerchantOut.of(market.own(session, who, merchant_id))
 
 
 @router.post("/{merchant_id}")
 def change(
-    merchant_id: str, body: ChangeIn, session: DbSession, who: CurrentPrincipal
+    merchant_id: Id, body: ChangeIn, session: DbSession, who: CurrentPrincipal
 ) -> MerchantOut:
     """Change what I said of my merchant; rentals that were asked for go on as they are."""
     row = market.change(session, who=who, merchant_id=merchant_id, changes=body.changes())
@@ -211,7 +211,7 @@ def change(
 
 @router.get("/{merchant_id}/score")
 def score(
-    *, merchant_id: str, session: DbSession, who: CurrentPrincipal, now: Now, lang: Reader
+    *, merchant_id: Id, session: DbSession, who: CurrentPrincipal, now: Now, lang: Reader
 ) -> ScoreOut:
     """Show my merchant's score as it is now, its parts, and why they are what they are."""
     return ScoreOut.of(scores.show(session, who=who, merchant_id=merchant_id, now=now), lang)
@@ -222,7 +222,7 @@ def score(
 
 @router.post("/{merchant_id}/staff", status_code=201)
 def hire(
-    *, merchant_id: str, body: StaffIn, session: DbSession, who: CurrentPrincipal, now: Now
+    *, merchant_id: Id, body: StaffIn, session: DbSession, who: CurrentPrincipal, now: Now
 ) -> StaffOut:
     """Hire somebody by their phone."""
     worker = staffing.hire(
@@ -232,7 +232,7 @@ def hire(
 
 
 @router.get("/{merchant_id}/staff")
-def staff(merchant_id: str, session: DbSession, who: CurrentPrincipal) -> StaffListOut:
+def staff(merchant_id: Id, session: DbSession, who: CurrentPrincipal) -> StaffListOut:
     """List who works for me, and who of them is on shift."""
     workers = staffing.staff(session, who=who, merchant_id=merchant_id)
     return StaffListOut(items=[StaffOut.of(worker) for worker in workers])
@@ -240,7 +240,7 @@ def staff(merchant_id: str, session: DbSession, who: CurrentPrincipal) -> StaffL
 
 @router.post("/{merchant_id}/staff/{staff_id}/leave")
 def let_go(
-    *, merchant_id: str, staff_id: str, session: DbSession, who: CurrentPrincipal, now: Now
+    *, merchant_id: Id, staff_id: Id, session: DbSession, who: CurrentPrincipal, now: Now
 ) -> StaffOut:
     """Let somebody go: their rights end at once, their jobs go to others.
 
@@ -256,7 +256,7 @@ def let_go(
 @router.get("/{merchant_id}/rentals")
 def rentals_by_state(
     *,
-    merchant_id: str,
+    merchant_id: Id,
     session: DbSession,
     who: CurrentPrincipal,
     now: Now,
@@ -282,8 +282,8 @@ def rentals_by_state(
 @router.get("/{merchant_id}/rentals/{rental_id}")
 def rental(
     *,
-    merchant_id: str,
-    rental_id: str,
+    merchant_id: Id,
+    rental_id: Id,
     session: DbSession,
     who: CurrentPrincipal,
     now: Now,

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query
 from pydantic import Field
 
 from backend.api.deps import CurrentPrincipal, DbSession, Now
-from backend.api.schemas import Out
+from backend.api.schemas import Id, Out
 from backend.api.shapes import Before, Limit, PlaceOut, Reader, TermsOut
 from backend.domain.lang import Lang
 from backend.domain.rental import MerchantList, RentalState
@@ -211,7 +211,7 @@ _SHOWN: Final[Mapping[MerchantList, tuple[type[_Page], Callable[[Order, Lang], O
 @router.get("/{merchant_id}/orders", response_model=Page)
 def in_list(
     *,
-    merchant_id: str,
+    merchant_id: Id,
     session: DbSession,
     who: CurrentPrincipal,
     now: Now,

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from backend.api.deps import AppParts, CurrentPrincipal, DbSession, Now, current_principal
 from backend.api.idempotency import IdempotentRoute
-from backend.api.schemas import In, Latitude, Longitude, Out
+from backend.api.schemas import Id, In, Latitude, Longitude, Out
 from backend.api.shapes import (
     BankOut,
     Before,
@@ -162,7 +162,7 @@ def mine(
 
 @router.get("/rentals/{rental_id}")
 def one(
-    rental_id: str, session: DbSession, who: CurrentPrincipal, now: Now, lang: Reader
+    rental_id: Id, session: DbSession, who: CurrentPrincipal, now: Now, lang: Reader
 ) -> RentalOut:
     """Show one of my rentals: where it stands, what it costs so far, how full the bank is."""
     view = rentals.one(session, who=who, rental_id=rental_id, now=now)
@@ -172,7 +172,7 @@ def one(
 @router.post("/rentals/{rental_id}/cancel")
 def cancel(
     *,
-    rental_id: str,
+    rental_id: Id,
     body: CancelIn | None = None,
     session: DbSession,
     who: CurrentPrincipal,
@@ -187,7 +187,7 @@ def cancel(
 
 @router.post("/rentals/{rental_id}/code")
 def renew_code(
-    rental_id: str, session: DbSession, who: CurrentPrincipal, now: Now, lang: Reader
+    rental_id: Id, session: DbSession, who: CurrentPrincipal, now: Now, lang: Reader
 ) -> RentalOut:
     """Make a new handover code, when the old one is locked."""
     rental = rentals.renew_code(session, who=who, rental_id=rental_id)
@@ -197,7 +197,7 @@ def renew_code(
 @router.post("/rentals/{rental_id}/scan")
 def scan(
     *,
-    rental_id: str,
+    rental_id: Id,
     body: ScanIn,
     session: DbSession,
     who: CurrentPrincipal,
@@ -220,7 +220,7 @@ def scan(
 @router.post("/rentals/{rental_id}/deposit", status_code=202)
 def pay_deposit(
     *,
-    rental_id: str,
+    rental_id: Id,
     body: AcceptIn,
     session: DbSession,
     who: CurrentPrincipal,
@@ -242,7 +242,7 @@ def pay_deposit(
 @router.post("/rentals/{rental_id}/return")
 def ask_return(
     *,
-    rental_id: str,
+    rental_id: Id,
     body: PlaceIn,
     session: DbSession,
     who: CurrentPrincipal,
@@ -257,7 +257,7 @@ def ask_return(
 @router.post("/rentals/{rental_id}/claim-returned")
 def claim_returned(
     *,
-    rental_id: str,
+    rental_id: Id,
     body: ClaimIn,
     session: DbSession,
     who: CurrentPrincipal,
@@ -274,7 +274,7 @@ def claim_returned(
 @router.post("/rentals/{rental_id}/swap", status_code=201)
 def swap(
     *,
-    rental_id: str,
+    rental_id: Id,
     body: SwapIn,
     session: DbSession,
     who: CurrentPrincipal,
@@ -292,7 +292,7 @@ def swap(
 @router.post("/rentals/{rental_id}/buy-out")
 def buy_out(
     *,
-    rental_id: str,
+    rental_id: Id,
     body: BuyOutIn,
     session: DbSession,
     who: CurrentPrincipal,
@@ -309,7 +309,7 @@ def buy_out(
 @router.post("/rentals/{rental_id}/payment", status_code=202)
 def pay(
     *,
-    rental_id: str,
+    rental_id: Id,
     session: DbSession,
     who: CurrentPrincipal,
     provider: DefaultProvider,
@@ -321,6 +321,6 @@ def pay(
 
 
 @router.get("/payments/{payment_id}")
-def payment(payment_id: str, session: DbSession, who: CurrentPrincipal) -> PaymentOut:
+def payment(payment_id: Id, session: DbSession, who: CurrentPrincipal) -> PaymentOut:
     """Show where a payment of mine stands."""
     return PaymentOut.of(payments.one(session, who=who, payment_id=payment_id))

@@ -10,6 +10,8 @@ from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
+from backend.domain.bank_list import BANK_ID
+
 _TEXT_CHARS_MAX: Final = 500
 _INT_MAX: Final = 2**53
 """Beyond it, a JavaScript client reads another number than we wrote."""
@@ -54,6 +56,14 @@ def _as_e164(value: object) -> object:
     return "+" + bare[2:] if bare.startswith("00") else bare
 
 
+Id = Annotated[
+    str, Field(pattern=r"^[0-9A-HJKMNP-TV-Z]{26}$", examples=["01J9ZV3C8R0000000000000000"])
+]
+"""A ULID. In a path, what cannot be an id is answered like one that is nobody's: 404."""
+BankId = Annotated[str, Field(pattern=f"^{BANK_ID}$", examples=["LW-000123"])]
+"""A bank's number, as it is printed on it."""
+AnyId = Annotated[str, Field(pattern=r"^[!-~]{1,150}$")]
+"""An id of one of several kinds; some were made by others."""
 Phone = Annotated[
     str,
     BeforeValidator(_as_e164),

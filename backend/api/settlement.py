@@ -10,7 +10,7 @@ from pydantic import Field
 from backend.api.deps import AppParts, CurrentPrincipal, DbSession, Now
 from backend.api.idempotency import IdempotentRoute
 from backend.api.ledger_words import LINES
-from backend.api.schemas import In, Out
+from backend.api.schemas import Id, In, Out
 from backend.api.shapes import Before, Limit, Reader
 from backend.db.tables.withdrawals import WithdrawalRow
 from backend.domain.errors import Code, Refusal
@@ -199,7 +199,7 @@ class WithdrawalsOut(Out):
 
 
 @router.get("/settlement")
-def settled(merchant_id: str, session: DbSession, who: CurrentPrincipal) -> SettlementOut:
+def settled(merchant_id: Id, session: DbSession, who: CurrentPrincipal) -> SettlementOut:
     """Show what I have earned: settled and unsettled orders, what is pending, what is mine."""
     return SettlementOut.of(settlement.standing(session, who=who, merchant_id=merchant_id))
 
@@ -207,7 +207,7 @@ def settled(merchant_id: str, session: DbSession, who: CurrentPrincipal) -> Sett
 @router.get("/ledger")
 def ledger(
     *,
-    merchant_id: str,
+    merchant_id: Id,
     session: DbSession,
     who: CurrentPrincipal,
     lang: Reader,
@@ -228,7 +228,7 @@ def ledger(
 @router.post("/payout-account")
 def set_payout_account(
     *,
-    merchant_id: str,
+    merchant_id: Id,
     body: PayoutAccountIn,
     session: DbSession,
     who: CurrentPrincipal,
@@ -244,7 +244,7 @@ def set_payout_account(
 @router.post("/withdrawals", status_code=202)
 def withdraw(
     *,
-    merchant_id: str,
+    merchant_id: Id,
     body: WithdrawalIn,
     session: DbSession,
     who: CurrentPrincipal,
@@ -266,7 +266,7 @@ def withdraw(
 @router.get("/withdrawals")
 def list_withdrawals(
     *,
-    merchant_id: str,
+    merchant_id: Id,
     session: DbSession,
     who: CurrentPrincipal,
     before: Before = None,
@@ -280,7 +280,7 @@ def list_withdrawals(
 
 @router.get("/withdrawals/{withdrawal_id}")
 def withdrawal(
-    merchant_id: str, withdrawal_id: str, session: DbSession, who: CurrentPrincipal
+    merchant_id: Id, withdrawal_id: Id, session: DbSession, who: CurrentPrincipal
 ) -> WithdrawalOut:
     """Show where a withdrawal of mine stands."""
     row = withdrawals.one(session, who=who, merchant_id=merchant_id, withdrawal_id=withdrawal_id)

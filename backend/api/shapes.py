@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field
 
 from backend.api import words
 from backend.api.deps import AppParts
-from backend.api.schemas import In, Latitude, Longitude, Out
+from backend.api.schemas import Id, In, Latitude, Longitude, Out
 from backend.db.seam import Seen
 from backend.db.tables.market import BankRow, MerchantRow, MerchantStatus
 from backend.db.tables.money import DepositRow, PaymentRow, PaymentState, Purpose
@@ -50,7 +50,7 @@ QrToken = Annotated[
 ]
 Address = Annotated[str, Field(min_length=1, max_length=200, examples=["人民大道 200 號 3 樓"])]
 Limit = Annotated[int, Query(ge=1, le=PAGE_MAX, description="Rows of this page.")]
-Before = Annotated[str | None, Query(max_length=26, description="`next` of the page before.")]
+Before = Annotated[Id | None, Query(description="`next` of the page before.")]
 
 
 def _reader(accept_language: Annotated[str | None, Header()] = None) -> Lang:

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from backend.api.deps import CurrentPrincipal, DbSession, Now
 from backend.api.idempotency import IdempotentRoute
-from backend.api.schemas import In, Latitude, Longitude, Out
+from backend.api.schemas import Id, In, Latitude, Longitude, Out
 from backend.api.shapes import JobOut, PlaceOut, QrToken, Reader, ScanIn
 from backend.db.tables.dispatch import ShiftRow
 from backend.domain.geo import Point
@@ -61,7 +61,7 @@ class DeclinedOut(Out):
 class ShiftIn(In):
     """Where I work, or worked."""
 
-    merchant_id: str = Field(max_length=26, examples=["01J9ZV3C8R0000000000000000"])
+    merchant_id: Id
 
 
 class ShiftOut(Out):
@@ -181,16 +181,14 @@ def waiting(session: DbSession, who: CurrentPrincipal, now: Now, lang: Reader) -
 
 
 @router.post("/jobs/{job_id}/accept")
-def accept(
-    job_id: str, session: DbSession, who: CurrentPrincipal, now: Now, lang: Reader
-) -> JobOut:
+def accept(job_id: Id, session: DbSession, who: CurrentPrincipal, now: Now, lang: Reader) -> JobOut:
     """Take a job; the first one has it."""
     view = jobs.accept(session, who=who, job_id=job_id, now=now)
     return JobOut.of(view, lang, person_id=who.person_id, now=now)
 
 
 @router.post("/jobs/{job_id}/decline")
-def decline(job_id: str, session: DbSession, who: CurrentPrincipal, now: Now) -> DeclinedOut:
+def decline(job_id: Id, session: DbSession, who: CurrentPrincipal, now: Now) -> DeclinedOut:
     """Say no: I am not asked again, and the next ones are as soon as all have answered."""
     jobs.decline(session, who=who, job_id=job_id, now=now)
     return DeclinedOut(job_id=job_id)
@@ -199,7 +197,7 @@ def decline(job_id: str, session: DbSession, who: CurrentPrincipal, now: Now) ->
 @router.post("/jobs/{job_id}/give-back")
 def give_back(
     *,
-    job_id: str,
+    job_id: Id,
     body: ReasonIn,
     session: DbSession,
     who: CurrentPrincipal,
@@ -214,7 +212,7 @@ def give_back(
 @router.post("/jobs/{job_id}/set-out")
 def set_out(
     *,
-    job_id: str,
+    job_id: Id,
     body: SetOutIn,
     session: DbSession,
     who: CurrentPrincipal,
@@ -229,7 +227,7 @@ def set_out(
 @router.post("/jobs/{job_id}/hand-over")
 def hand_over(
     *,
-    job_id: str,
+    job_id: Id,
     body: HandOverIn,
     session: DbSession,
     who: CurrentPrincipal,
@@ -245,7 +243,7 @@ def hand_over(
 
 @router.post("/jobs/{job_id}/collect")
 def collect(
-    *, job_id: str, body: ScanIn, session: DbSession, who: CurrentPrincipal, now: Now, lang: Reader
+    *, job_id: Id, body: ScanIn, session: DbSession, who: CurrentPrincipal, now: Now, lang: Reader
 ) -> JobOut:
     """Take the bank back from the renter, proven by its label."""
     view = jobs.collect(session, who=who, job_id=job_id, qr_token=body.qr_token, now=now)
@@ -254,7 +252,7 @@ def collect(
 
 @router.post("/jobs/{job_id}/check-in")
 def check_in(
-    *, job_id: str, body: ScanIn, session: DbSession, who: CurrentPrincipal, now: Now, lang: Reader
+    *, job_id: Id, body: ScanIn, session: DbSession, who: CurrentPrincipal, now: Now, lang: Reader
 ) -> JobOut:
     """Bring the bank home, proven by its label: it is for rent again."""
     view = jobs.check_in(session, who=who, job_id=job_id, qr_token=body.qr_token, now=now)

@@ -10,7 +10,7 @@ from pydantic import Field
 from backend.api import words
 from backend.api.deps import AppParts, CurrentPrincipal, DbSession, Now
 from backend.api.idempotency import IdempotentRoute
-from backend.api.schemas import In, Out
+from backend.api.schemas import BankId, Id, In, Out
 from backend.api.shapes import BankOut, Limit, Reader, ReasonOut, reasons
 from backend.db.tables.market import BankRow, CustodyMoveRow
 from backend.domain import bank_list
@@ -36,7 +36,7 @@ Reason = Annotated[str, Field(min_length=1, max_length=200, examples=["counted i
 class BankIn(In):
     """A bank to report."""
 
-    bank_id: str = Field(pattern=f"^{bank_list.BANK_ID}$", examples=["LW-000123"])
+    bank_id: BankId
     model: str = Field(pattern=f"^{bank_list.MODEL}$", examples=["LW-10K-A"])
     batch: str = Field(
         default="",
@@ -169,7 +169,7 @@ def _label_url(parts: AppParts, bank: BankRow) -> str:
 @secrets.post("", status_code=201)
 def register(
     *,
-    merchant_id: str,
+    merchant_id: Id,
     body: BankIn,
     parts: AppParts,
     session: DbSession,
@@ -184,8 +184,8 @@ def register(
 @secrets.post("/{bank_id}/secret")
 def rotate_secret(
     *,
-    merchant_id: str,
-    bank_id: str,
+    merchant_id: Id,
+    bank_id: BankId,
     parts: AppParts,
     session: DbSession,
     who: CurrentPrincipal,
@@ -284,7 +284,7 @@ _TAKES_CSV: Final = {
 )
 def take_in(
     *,
-    merchant_id: str,
+    merchant_id: Id,
     body: Annotated[bytes, Depends(_body)],
     parts: AppParts,
     session: DbSession,
@@ -323,13 +323,15 @@ def _told(rows: Sequence[Imported], parts: AppParts, lang: Lang) -> ImportOut:
 @router.get("")
 def banks(
     *,
-    merchant_id: str,
+    merchant_id: Id,
     parts: AppParts,
     session: DbSession,
     who: CurrentPrincipal,
     now: Now,
     lang: Reader,
-    after: Annotated[str, Query(max_length=32, description="`next` of the page before.")] = "",
+    after: Annotated[
+        str, Query(pattern=r"^[0-9A-Z-]{0,32}$", description="`next` of the page before.")
+    ] = "",
     limit: Limit = 100,
 ) -> StockOut:
     """List my banks, what speaks against renting each, and the totals."""
@@ -345,8 +347,8 @@ def banks(
 @router.get("/{bank_id}")
 def bank(
     *,
-    merchant_id: str,
-    bank_id: str,
+    merchant_id: Id,
+    bank_id: BankId,
     parts: AppParts,
     session: DbSession,
     who: CurrentPrincipal,
@@ -377,8 +379,8 @@ def bank(
 @router.post("/{bank_id}/receive")
 def receive(
     *,
-    merchant_id: str,
-    bank_id: str,
+    merchant_id: Id,
+    bank_id: BankId,
     body: ReceiveIn,
     session: DbSession,
     who: CurrentPrincipal,
@@ -398,7 +400,7 @@ def receive(
 
 @router.post("/{bank_id}/offer")
 def offer(
-    *, merchant_id: str, bank_id: str, session: DbSession, who: CurrentPrincipal, now: Now
+    *, merchant_id: Id, bank_id: BankId, session: DbSession, who: CurrentPrincipal, now: Now
 ) -> BankOut:
     """Put a bank that is at home up for rent."""
     row = stock.offer(session, who=who, merchant_id=merchant_id, bank_id=bank_id)
@@ -407,7 +409,7 @@ def offer(
 
 @router.post("/{bank_id}/withdraw")
 def withdraw(
-    *, merchant_id: str, bank_id: str, session: DbSession, who: CurrentPrincipal, now: Now
+    *, merchant_id: Id, bank_id: BankId, session: DbSession, who: CurrentPrincipal, now: Now
 ) -> BankOut:
     """Hold a bank that is at home back; a rental that waits for it is given another."""
     row = stock.withdraw(session, who=who, merchant_id=merchant_id, bank_id=bank_id, now=now)
@@ -416,7 +418,7 @@ def withdraw(
 
 @router.post("/{bank_id}/inspected")
 def inspected(
-    *, merchant_id: str, bank_id: str, session: DbSession, who: CurrentPrincipal, now: Now
+    *, merchant_id: Id, bank_id: BankId, session: DbSession, who: CurrentPrincipal, now: Now
 ) -> BankOut:
     """Say that I looked a bank over and that it is sound: it is for rent again."""
     row = stock.inspected(session, who=who, merchant_id=merchant_id, bank_id=bank_id)

@@ -9,7 +9,7 @@ from pydantic import Field
 from backend.api import words
 from backend.api.deps import CurrentPrincipal, DbSession, Now
 from backend.api.idempotency import IdempotentRoute
-from backend.api.schemas import In, Out
+from backend.api.schemas import Id, In, Out
 from backend.api.shapes import LineOut, Reader, TermsOut
 from backend.db.tables.market import TariffRow
 from backend.domain.disclosure_words import MARKETS
@@ -183,7 +183,7 @@ def presets(_who: CurrentPrincipal, lang: Reader) -> PresetsOut:
 @router.post("/merchants/{merchant_id}/tariffs", status_code=201)
 def set_tariff(
     *,
-    merchant_id: str,
+    merchant_id: Id,
     body: TermsIn,
     session: DbSession,
     who: CurrentPrincipal,
@@ -200,7 +200,7 @@ def set_tariff(
 
 @router.post("/merchants/{merchant_id}/tariffs/preview")
 def preview(
-    *, merchant_id: str, body: TermsIn, session: DbSession, who: CurrentPrincipal, lang: Reader
+    *, merchant_id: Id, body: TermsIn, session: DbSession, who: CurrentPrincipal, lang: Reader
 ) -> PreviewOut:
     """Try terms out: what is wrong with them, or what they come to, in words. Nothing is kept."""
     terms = body.terms(market.own(session, who, merchant_id).currency)
@@ -216,7 +216,7 @@ def preview(
 
 @router.get("/merchants/{merchant_id}/tariffs")
 def versions(
-    merchant_id: str, session: DbSession, who: CurrentPrincipal, lang: Reader
+    merchant_id: Id, session: DbSession, who: CurrentPrincipal, lang: Reader
 ) -> TariffsOut:
     """List all versions of my price, newest first."""
     rows = tariffs.versions(session, who=who, merchant_id=merchant_id)

@@ -1,22 +1,25 @@
 """Banks, as an operator manages them."""
 
-from typing import Self
+from typing import Annotated, Self
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from pydantic import Field, model_validator
 
 from backend.api.deps import DbSession, Now, OperatorPrincipal
 from backend.api.idempotency import IdempotentRoute
 from backend.api.operator.shapes import NEXT, After, WhyIn
-from backend.api.schemas import Out
+from backend.api.schemas import BankId, Id, Out
 from backend.api.shapes import BankOut, Limit
 from backend.db import oversight as queries
 from backend.db import seam
 from backend.db.tables.market import BankRow
+from backend.domain import bank_list
 from backend.domain.custody import Holder
 from backend.services import oversight
 
 router = APIRouter(prefix="/banks", route_class=IdempotentRoute)
+
+Batch = Annotated[str, Field(min_length=1, pattern=f"^{bank_list.BATCH}$", examples=["2026-09-A"])]
 
 
 class AnyBankOut(BankOut):
@@ -41,8 +44,8 @@ class BanksOut(Out):
 class RecallIn(WhyIn):
     """What to recall: a whole batch, banks by id, or both."""
 
-    batch: str | None = Field(default=None, min_length=1, max_length=32, examples=["2026-09-A"])
-    bank_ids: list[str] = Field(default=[], max_length=1000, examples=[["LW-000123"]])
+    batch: Batch | None = None
+    bank_ids: list[BankId] = Field(default=[], max_length=1000, examples=[["LW-000123"]])
 
     @model_validator(mode="after")
     def _something(self) -> Self:
@@ -64,8 +67,8 @@ def banks(
     session: DbSession,
     _who: OperatorPrincipal,
     now: Now,
-    merchant_id: str | None = None,
-    batch: str | None = None,
+    merchant_id: Id | None = None,
+    batch: Annotated[Batch | None, Query()] = None,
     holder: Holder | None = None,
     recalled: bool | None = None,
     after: After = "",
@@ -112,7 +115,7 @@ def recall(*, body: RecallIn, session: DbSession, who: OperatorPrincipal, now: N
 
 @router.post("/{bank_id}/end-recall")
 def end_recall(
-    *, bank_id: str, body: WhyIn, session: DbSession, who: OperatorPrincipal, now: Now
+    *, bank_id: BankId, body: WhyIn, session: DbSession, who: OperatorPrincipal, now: Now
 ) -> RecalledOut:
     """End a bank's recall: its merchant inspects it, and then it may go out again."""
     bank = oversight.end_recall(session, who=who, bank_id=bank_id, reason=body.reason, now=now)

@@ -16,6 +16,8 @@ from backend.services import letters
 
 router = APIRouter(prefix="/dead-letters", route_class=IdempotentRoute)
 
+LetterId = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", examples=["0f" * 32])]
+
 
 class LetterOut(Out):
     """A message that was not believed, and why."""
@@ -50,7 +52,7 @@ def page(
     session: DbSession,
     _who: OperatorPrincipal,
     closed: bool = False,
-    before: Annotated[str | None, Query(max_length=64, description="`next` of the page.")] = None,
+    before: Annotated[LetterId | None, Query(description="`next` of the page before.")] = None,
     limit: Limit = 20,
 ) -> LettersOut:
     """List the messages that wait for a person, or those that were dealt with."""
@@ -61,7 +63,7 @@ def page(
 
 @router.post("/{letter_id}/replay", status_code=202)
 def replay(
-    *, letter_id: str, body: WhyIn, session: DbSession, who: OperatorPrincipal, now: Now
+    *, letter_id: LetterId, body: WhyIn, session: DbSession, who: OperatorPrincipal, now: Now
 ) -> LetterOut:
     """Have it taken in again: what came of it stands in `outcome` a moment later."""
     return LetterOut.of(
@@ -71,7 +73,7 @@ def replay(
 
 @router.post("/{letter_id}/put-aside")
 def put_aside(
-    *, letter_id: str, body: WhyIn, session: DbSession, who: OperatorPrincipal, now: Now
+    *, letter_id: LetterId, body: WhyIn, session: DbSession, who: OperatorPrincipal, now: Now
 ) -> LetterOut:
     """Let it be."""
     return LetterOut.of(

@@ -6,7 +6,7 @@ from pydantic import Field
 from backend.api.deps import DbSession, Now, OperatorPrincipal
 from backend.api.idempotency import IdempotentRoute
 from backend.api.operator.shapes import NEXT, After, WhyIn
-from backend.api.schemas import Out
+from backend.api.schemas import Id, Out
 from backend.api.shapes import Limit, MerchantOut
 from backend.db.tables.market import MerchantStatus
 from backend.services import market, oversight
@@ -53,7 +53,7 @@ def merchants(
 
 @router.post("/{merchant_id}/approve")
 def approve(
-    *, merchant_id: str, body: WhyIn, session: DbSession, who: OperatorPrincipal, now: Now
+    *, merchant_id: Id, body: WhyIn, session: DbSession, who: OperatorPrincipal, now: Now
 ) -> MerchantOut:
     """Let a merchant lend."""
     return MerchantOut.of(
@@ -63,7 +63,7 @@ def approve(
 
 @router.post("/{merchant_id}/suspend")
 def suspend(
-    *, merchant_id: str, body: WhyIn, session: DbSession, who: OperatorPrincipal, now: Now
+    *, merchant_id: Id, body: WhyIn, session: DbSession, who: OperatorPrincipal, now: Now
 ) -> MerchantOut:
     """Let a merchant lend nothing more; what is rented goes on."""
     return MerchantOut.of(
@@ -75,7 +75,7 @@ def suspend(
 
 @router.post("/{merchant_id}/resume")
 def resume(
-    *, merchant_id: str, body: WhyIn, session: DbSession, who: OperatorPrincipal, now: Now
+    *, merchant_id: Id, body: WhyIn, session: DbSession, who: OperatorPrincipal, now: Now
 ) -> MerchantOut:
     """Let a suspended merchant lend again."""
     return MerchantOut.of(
@@ -87,7 +87,7 @@ def resume(
 
 @router.post("/{merchant_id}/correct")
 def correct(
-    *, merchant_id: str, body: CorrectionIn, session: DbSession, who: OperatorPrincipal, now: Now
+    *, merchant_id: Id, body: CorrectionIn, session: DbSession, who: OperatorPrincipal, now: Now
 ) -> MerchantOut:
     """Put a merchant's record right."""
     correction = Correction(

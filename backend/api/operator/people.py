@@ -9,7 +9,7 @@ from pydantic import Field
 from backend.api.deps import DbSession, Now, OperatorPrincipal
 from backend.api.idempotency import IdempotentRoute
 from backend.api.operator.shapes import NEXT, After, WhyIn
-from backend.api.schemas import Out, Phone
+from backend.api.schemas import Id, Out, Phone
 from backend.api.shapes import Limit
 from backend.db import oversight as queries
 from backend.services import oversight
@@ -53,7 +53,7 @@ def people(
 
 @router.post("/{person_id}/suspend")
 def suspend(
-    *, person_id: str, body: WhyIn, session: DbSession, who: OperatorPrincipal, now: Now
+    *, person_id: Id, body: WhyIn, session: DbSession, who: OperatorPrincipal, now: Now
 ) -> PersonOut:
     """Keep somebody from renting and working; what they have open goes on."""
     return PersonOut.model_validate(
@@ -63,7 +63,7 @@ def suspend(
 
 @router.post("/{person_id}/resume")
 def resume(
-    *, person_id: str, body: WhyIn, session: DbSession, who: OperatorPrincipal, now: Now
+    *, person_id: Id, body: WhyIn, session: DbSession, who: OperatorPrincipal, now: Now
 ) -> PersonOut:
     """Let somebody rent and work again."""
     return PersonOut.model_validate(

@@ -10,7 +10,7 @@ from backend.api.deps import DbSession, Now, OperatorPrincipal
 from backend.api.disputes import CreditOut, DisputeOut, DisputesOut
 from backend.api.idempotency import IdempotentRoute
 from backend.api.operator.shapes import NEXT_OLDER, After, WhyIn
-from backend.api.schemas import In, Out
+from backend.api.schemas import BankId, Id, In, Out
 from backend.api.shapes import Before, Limit, PaymentOut, Reader, RentalOut, RentalsOut
 from backend.db import oversight as queries
 from backend.db.tables.money import PaymentState
@@ -73,9 +73,9 @@ def every(
     now: Now,
     lang: Reader,
     state: Annotated[list[RentalState], Query()] = [],  # noqa: B006 - FastAPI copies it
-    merchant_id: str | None = None,
-    renter_id: str | None = None,
-    bank_id: str | None = None,
+    merchant_id: Id | None = None,
+    renter_id: Id | None = None,
+    bank_id: BankId | None = None,
     abnormal: bool | None = None,
     before: Before = None,
     limit: Limit = 20,
@@ -97,7 +97,7 @@ def every(
 
 @router.get("/rentals/{rental_id}")
 def one(
-    *, rental_id: str, session: DbSession, _who: OperatorPrincipal, now: Now, lang: Reader
+    *, rental_id: Id, session: DbSession, _who: OperatorPrincipal, now: Now, lang: Reader
 ) -> RentalOut:
     """Show a rental."""
     rental = rentals.find(session, rental_id)
@@ -107,7 +107,7 @@ def one(
 @router.post("/rentals/{rental_id}/close")
 def close(
     *,
-    rental_id: str,
+    rental_id: Id,
     body: BackIn,
     session: DbSession,
     who: OperatorPrincipal,
@@ -124,7 +124,7 @@ def close(
 @router.post("/rentals/{rental_id}/lose")
 def lose(
     *,
-    rental_id: str,
+    rental_id: Id,
     body: WhyIn,
     session: DbSession,
     who: OperatorPrincipal,
@@ -139,7 +139,7 @@ def lose(
 @router.post("/rentals/{rental_id}/sell")
 def sell(
     *,
-    rental_id: str,
+    rental_id: Id,
     body: WhyIn,
     session: DbSession,
     who: OperatorPrincipal,
@@ -153,7 +153,7 @@ def sell(
 
 @router.post("/rentals/{rental_id}/credit", status_code=201)
 def credit(
-    *, rental_id: str, body: CreditIn, session: DbSession, who: OperatorPrincipal, now: Now
+    *, rental_id: Id, body: CreditIn, session: DbSession, who: OperatorPrincipal, now: Now
 ) -> CreditOut:
     """Take a part of a bill back: less is owed, or what was paid goes back."""
     note = oversight.credit(
@@ -174,7 +174,7 @@ def payments(
     session: DbSession,
     _who: OperatorPrincipal,
     state: Annotated[list[PaymentState], Query()] = [],  # noqa: B006 - FastAPI copies it
-    rental_id: str | None = None,
+    rental_id: Id | None = None,
     before: Before = None,
     limit: Limit = 20,
 ) -> PaymentsOut:
@@ -201,7 +201,7 @@ def every_dispute(
 
 @router.post("/disputes/{dispute_id}/decide")
 def decide(
-    *, dispute_id: str, body: DecisionIn, session: DbSession, who: OperatorPrincipal, now: Now
+    *, dispute_id: Id, body: DecisionIn, session: DbSession, who: OperatorPrincipal, now: Now
 ) -> DisputeOut:
     """Decide a dispute: all of it, a part, or nothing goes back to the renter."""
     ended = disputes.decide(

@@ -7,7 +7,9 @@ from pydantic import Field
 
 from backend.api.schemas import In
 
-After = Annotated[str, Query(max_length=64, description="`next` of the page before.")]
+After = Annotated[
+    str, Query(pattern=r"^[0-9A-Z-]{0,32}$", description="`next` of the page before.")
+]
 NEXT = "Ask with `after` this for the next page; null: none."
 NEXT_OLDER = "Ask with `before` this for the next page; null: none."
 

@@ -8,7 +8,7 @@ from pydantic import Field
 from backend.api.deps import DbSession, Now, OperatorPrincipal
 from backend.api.idempotency import IdempotentRoute
 from backend.api.operator.shapes import WhyIn
-from backend.api.schemas import Out
+from backend.api.schemas import AnyId, Out
 from backend.services import stuck
 from backend.services.stuck import Act, Stuck, StuckKind
 
@@ -57,7 +57,7 @@ def everything(*, session: DbSession, _who: OperatorPrincipal, now: Now) -> Stuc
 def act(
     *,
     kind: StuckKind,
-    item_id: str,
+    item_id: AnyId,
     act: Act,
     body: WhyIn,
     session: DbSession,

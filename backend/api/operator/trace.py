@@ -2,13 +2,14 @@
 
 import json
 from datetime import datetime
+from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from pydantic import Field
 
 from backend.api.deps import DbSession, OperatorPrincipal
 from backend.api.operator.shapes import NEXT_OLDER
-from backend.api.schemas import Out
+from backend.api.schemas import AnyId, Out
 from backend.api.shapes import Before, Limit
 from backend.db import oversight as queries
 from backend.db.tables.audit import AuditRow
@@ -48,9 +49,9 @@ def changes(
     *,
     session: DbSession,
     _who: OperatorPrincipal,
-    subject: str | None = None,
-    subject_id: str | None = None,
-    by_id: str | None = None,
+    subject: Annotated[str | None, Query(pattern=r"^[a-z_]{1,32}$")] = None,
+    subject_id: AnyId | None = None,
+    by_id: AnyId | None = None,
     before: Before = None,
     limit: Limit = 20,
 ) -> ChangesOut:
