@@ -23,7 +23,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, func, select
 from sqlalchemy.engine import URL, ExceptionContext, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
@@ -255,6 +255,16 @@ class Database:
 def tell(session: Session, topic: str) -> None:
     """Say, once this transaction is durable, that there is news under this topic."""
     session.info.setdefault(_NEWS, set()).add(topic)
+
+
+def alone(session: Session, name: str) -> None:
+    """Let nobody else past here under the same name until this transaction has ended.
+
+    For a decision by rows that are not there yet, and cannot be locked. On SQLite, who writes is
+    alone anyway.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(name, 0))))
 
 
 def postpone(session: Session, work: Callable[[Session], None], *, place: str) -> None:

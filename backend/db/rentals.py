@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import func
 from sqlmodel import Session, col, select, update
+from sqlmodel.sql.expression import SelectOfScalar
 
 from backend.db.tables.rentals import OCCUPYING, RentalRow, RentalStepRow
 from backend.domain.custody import Proof
@@ -20,10 +21,14 @@ from backend.ids import new_id
 # -- rentals ---------------------------------------------------------------------------
 
 
+def _locked(found: SelectOfScalar[RentalRow]) -> SelectOfScalar[RentalRow]:
+    """For this transaction alone; what it read before without locking is read anew."""
+    return found.with_for_update().execution_options(populate_existing=True)
+
+
 def rental(session: Session, rental_id: str) -> RentalRow:
     """A rental that something in the database refers to, locked for this transaction."""
-    found = select(RentalRow).where(RentalRow.id == rental_id).with_for_update()
-    return session.exec(found.execution_options(populate_existing=True)).one()
+    return session.exec(_locked(select(RentalRow).where(RentalRow.id == rental_id))).one()
 
 
 def read(session: Session, rental_id: str) -> RentalRow:
@@ -32,9 +37,8 @@ def read(session: Session, rental_id: str) -> RentalRow:
 
 
 def find(session: Session, rental_id: str) -> RentalRow | None:
-    """A rental, whoever asks: for the operator; locked for this transaction."""
-    found = select(RentalRow).where(RentalRow.id == rental_id).with_for_update()
-    return session.exec(found.execution_options(populate_existing=True)).first()
+    """A rental, whoever asks: for the operator, to look at."""
+    return session.get(RentalRow, rental_id)
 
 
 def rented(session: Session, rental_id: str, *, renter_id: str) -> RentalRow | None:
@@ -90,13 +94,13 @@ def renting(session: Session, bank_id: str) -> RentalRow | None:
     found = select(RentalRow).where(
         RentalRow.bank_id == bank_id, col(RentalRow.state).in_(OCCUPYING)
     )
-    return session.exec(found.with_for_update()).first()
+    return session.exec(_locked(found)).first()
 
 
 def by_start(session: Session, command_id: str) -> RentalRow | None:
     """The rental that this command is to start, locked for this transaction."""
     found = select(RentalRow).where(RentalRow.start_command_id == command_id)
-    return session.exec(found.with_for_update()).first()
+    return session.exec(_locked(found)).first()
 
 
 def owes(session: Session, renter_id: str) -> bool:
@@ -135,7 +139,7 @@ def billed_at(session: Session, bank_id: str, at: datetime) -> RentalRow | None:
         col(RentalRow.billing_start_at) <= at,
         col(RentalRow.returned_at) > at,
     )
-    return session.exec(found.order_by(col(RentalRow.id).desc()).with_for_update()).first()
+    return session.exec(_locked(found.order_by(col(RentalRow.id).desc()))).first()
 
 
 def purchase(session: Session, bank_id: str) -> RentalRow | None:
@@ -143,7 +147,7 @@ def purchase(session: Session, bank_id: str) -> RentalRow | None:
     found = select(RentalRow).where(
         RentalRow.bank_id == bank_id, col(RentalRow.bought_out_at).is_not(None)
     )
-    return session.exec(found.order_by(col(RentalRow.id).desc()).with_for_update()).first()
+    return session.exec(_locked(found.order_by(col(RentalRow.id).desc()))).first()
 
 
 def substitute(session: Session, rental_id: str) -> RentalRow | None:

@@ -12,7 +12,7 @@ from backend.domain.overdue import OUT
 from backend.domain.rental import RentalEvent, RentalState, step
 from backend.principal import Principal
 from backend.services import billing, dispatch, facts, feeding, purchases
-from backend.services.rentals import find
+from backend.services.rentals import find_locked
 from backend.services.steps import advance, hear, note, pass_bank
 
 
@@ -38,7 +38,7 @@ def close(
     Raises:
         Refusal: NOT_FOUND; WRONG_STATE.
     """
-    rental = find(session, rental_id)
+    rental = find_locked(session, rental_id)
     before = rental.state
     step(before, RentalEvent.COLLECT)
     _take_home(session, rental, Holder.MERCHANT, by_id=who.person_id, reason=reason, now=now)
@@ -65,7 +65,7 @@ def mark_lost(
     Raises:
         Refusal: NOT_FOUND; WRONG_STATE, also of a bank that fed: that is bought, not lost.
     """
-    rental = find(session, rental_id)
+    rental = find_locked(session, rental_id)
     before = rental.state
     step(before, RentalEvent.LOSE)
     if rental.confirmed_at is not None:
@@ -95,7 +95,7 @@ def sell(
     Raises:
         Refusal: NOT_FOUND; WRONG_STATE.
     """
-    rental = find(session, rental_id)
+    rental = find_locked(session, rental_id)
     before = rental.state
     purchases.sell(session, rental, by_id=who.person_id, why=reason[:160], at=now, now=now)
     _trace(session, who, rental, "rental.sell", before=before, reason=reason, now=now)
@@ -110,7 +110,7 @@ def resolve_start(
     Raises:
         Refusal: NOT_FOUND; WRONG_STATE; NOT_IN_DOUBT while its word may still come.
     """
-    rental = find(session, rental_id)
+    rental = find_locked(session, rental_id)
     before = rental.state
     if before not in {RentalState.STARTING, RentalState.RETURNING}:
         raise Refusal(Code.WRONG_STATE, state=before, event=RentalEvent.OUTPUT_CONFIRMED)
@@ -149,17 +149,19 @@ def _take_home(
     if rental.state not in OUT:
         raise Refusal(Code.WRONG_STATE, state=rental.state, event=RentalEvent.COLLECT)
     dispatch.end_jobs(session, rental, why="by_hand", now=now)
-    pass_bank(
-        session,
-        market.bank(session, rental.bank_id),
-        taker=taker,
-        taker_id=None,
-        proof=Proof.REASON,
-        reason=reason[:200],
-        by_id=by_id,
-        now=now,
-        rental_id=rental.id,
-    )
+    bank = market.bank(session, rental.bank_id)
+    if bank.holder is not taker:  # where it disagreed with the rental, it may be there already
+        pass_bank(
+            session,
+            bank,
+            taker=taker,
+            taker_id=None,
+            proof=Proof.REASON,
+            reason=reason[:200],
+            by_id=by_id,
+            now=now,
+            rental_id=rental.id,
+        )
     feeding.stop_feeding(session, rental, now=now)
 
 

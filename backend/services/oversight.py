@@ -334,7 +334,7 @@ def credit(
     Raises:
         Refusal: NOT_FOUND; MORE_THAN_BILLED.
     """
-    rental = rentals.find(session, rental_id)
+    rental = rentals.find_locked(session, rental_id)
     before = rental.credited_minor
     note = notes.credit(
         session,

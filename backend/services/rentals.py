@@ -13,6 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session
 
 from backend.db import market, money, rentals, seam
+from backend.db.engine import alone
 from backend.db.seam import Seen
 from backend.db.tables.market import BankRow, MerchantRow
 from backend.db.tables.money import DepositRow, PaymentRow
@@ -86,6 +87,7 @@ def ask(
             renter was quicker by a moment.
     """
     bank = _by_label(session, qr_token)
+    alone(session, f"renter:{who.person_id}")  # or of many wishes at once each were the first
     here = Point(lat=place.lat, lng=place.lng)
     looked = availability.look_at(session, bank, asker_id=who.person_id, here=here, now=now)
     availability.refuse(looked.why_not)
@@ -287,7 +289,7 @@ def own_locked(session: Session, who: Principal, rental_id: str) -> RentalRow:
 
 
 def find(session: Session, rental_id: str) -> RentalRow:
-    """A rental of anybody's, for an operator to change it.
+    """A rental of anybody's, for an operator to look at.
 
     Raises:
         Refusal: NOT_FOUND.
@@ -296,6 +298,15 @@ def find(session: Session, rental_id: str) -> RentalRow:
     if rental is None:
         raise Refusal(Code.NOT_FOUND)
     return rental
+
+
+def find_locked(session: Session, rental_id: str) -> RentalRow:
+    """A rental of anybody's, for an operator to change it: nobody else does until we are done.
+
+    Raises:
+        Refusal: NOT_FOUND.
+    """
+    return rentals.rental(session, find(session, rental_id).id)
 
 
 def of_merchant(session: Session, who: Principal, *, merchant_id: str, rental_id: str) -> RentalRow:

@@ -18,7 +18,7 @@ from backend.limits import CLAIMS_MAX
 from backend.principal import Principal
 from backend.services import billing, dispatch, feeding
 from backend.services.places import Place
-from backend.services.rentals import find, of_merchant, own_locked
+from backend.services.rentals import find_locked, of_merchant, own_locked
 from backend.services.steps import advance, hear, note
 
 
@@ -157,7 +157,7 @@ def deny_for_good(
     Raises:
         Refusal: NOT_FOUND; WRONG_STATE if nobody claims that it is.
     """
-    rental = find(session, rental_id)
+    rental = find_locked(session, rental_id)
     _must_be_claimed(rental)
     before = rental.state
     _deny(session, rental, by_id=who.person_id, reason=reason, now=now)

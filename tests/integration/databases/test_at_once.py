@@ -19,7 +19,7 @@ from backend.db.tables.rentals import OCCUPYING, RentalRow, RentalStepRow
 from backend.domain import ledger
 from backend.domain.money import Currency, Minor
 from backend.follow import Follower
-from backend.limits import FollowLimits
+from backend.limits import OPEN_RENTALS_MAX, FollowLimits
 from gateway import events, tables
 from gateway.database import open_database
 from gateway.inbox import Incoming
@@ -59,6 +59,21 @@ def test_of_a_hundred_renters_one_has_the_bank(world: Any) -> None:
     with world.database.reading() as session:
         is_open = col(RentalRow.state).in_(OCCUPYING)
         assert len(session.exec(find(RentalRow.id).where(is_open)).all()) == 1
+
+
+def test_a_renter_who_asks_for_many_banks_at_once_has_no_more_than_one_may(world: Any) -> None:
+    banks = tuple(f"LW-{number:04}" for number in range(8))
+    world.market(banks=banks)
+    renter = world.people["renter"]
+
+    def ask(number: int) -> int:
+        body = {"qr_token": world.tokens[banks[number]], **HOME}
+        return int(renter.post("/rentals", body).status_code)
+
+    assert Counter(at_once(len(banks), ask)) == {
+        201: OPEN_RENTALS_MAX,
+        409: len(banks) - OPEN_RENTALS_MAX,
+    }
 
 
 def test_fifty_equal_requests_with_one_key_are_one_rental(world: Any) -> None:
