@@ -88,6 +88,12 @@ def jobs_for(
     ).all()
 
 
+def of_rental(session: Session, rental_id: str) -> Sequence[JobRow]:
+    """All that anybody had to do for a rental, in order."""
+    found = select(JobRow).where(JobRow.rental_id == rental_id)
+    return session.exec(found.order_by(col(JobRow.id))).all()
+
+
 def going_on(session: Session, rental_id: str, kind: JobKind) -> JobRow | None:
     """The job of this kind that is not over; locked for this transaction."""
     found = select(JobRow).where(

@@ -120,8 +120,6 @@ WEIGHTS: Final[Mapping[PartName, int]] = MappingProxyType(
 VALUE_MAX: Final = 1_000
 _FAR: Final = timedelta(hours=1)
 """A ride so long is worth nothing."""
-_UNKNOWN_ON_TIME_BP: Final = 8_000
-"""A merchant without a record is taken for a fair one: all begin that way."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,8 +131,8 @@ class Candidate:
     distance_m: int
     """From the merchant to the renter."""
     battery_pct: int
-    on_time_bp: int | None
-    """The merchant's rate of deliveries on time; None: no record yet."""
+    on_time_bp: int
+    """How often the merchant is on time, as its score counts it: few deliveries say little."""
     load: int
     """Jobs in hand of the least busy person who can be asked."""
 
@@ -189,10 +187,9 @@ def rank(candidates: Iterable[Candidate]) -> list[Ranked]:
 
 def _parts(of: Candidate) -> tuple[Part, ...]:
     ride = min(eta.travel(of.distance_m), _FAR)
-    on_time_bp = _UNKNOWN_ON_TIME_BP if of.on_time_bp is None else of.on_time_bp
     values = {
         PartName.ETA: VALUE_MAX * (_FAR - ride) // _FAR,
-        PartName.ON_TIME: on_time_bp // 10,
+        PartName.ON_TIME: of.on_time_bp // 10,
         PartName.CHARGE: of.battery_pct * 10,
         PartName.LOAD: VALUE_MAX // (1 + of.load),
     }

@@ -94,12 +94,17 @@ class Score:
     record: Record
 
 
+def counted_on_time_bp(record: Record) -> int:
+    """How often a merchant is on time, basis points, with the prior in it."""
+    seen = record.deliveries + PRIOR_DELIVERIES
+    return _rounded((record.on_time + PRIOR_ON_TIME) * FULL_BP, seen)
+
+
 def score(record: Record) -> Score:
     """Score a merchant by its record."""
     charge_pct = record.average_charge_pct
-    seen = record.deliveries + PRIOR_DELIVERIES
     counted = {
-        PartKind.ON_TIME: _rounded((record.on_time + PRIOR_ON_TIME) * FULL_BP, seen),
+        PartKind.ON_TIME: counted_on_time_bp(record),
         PartKind.CHARGE: (PRIOR_CHARGE_PCT if charge_pct is None else charge_pct) * 100,
     }
     weighed = {kind: WEIGHT_PCT[kind] * bp for kind, bp in counted.items()}

@@ -16,7 +16,7 @@ from backend.db.tables.rentals import JobKind, RentalRow
 from backend.domain.dispatch import Candidate, Ranked, rank
 from backend.domain.geo import Point, distance_m
 from backend.domain.hours import is_open_at
-from backend.domain.scoring import UNKNOWN, score
+from backend.domain.scoring import UNKNOWN, counted_on_time_bp
 from backend.services import billing
 
 ENOUGH: Final = 8
@@ -106,7 +106,7 @@ def _reachable(
             merchant_id=bank.merchant_id,
             distance_m=distance_m(wanted.here, lenders[bank.merchant_id].point),
             battery_pct=bank.battery_pct,
-            on_time_bp=score(records.get(bank.merchant_id, UNKNOWN)).on_time_bp,
+            on_time_bp=counted_on_time_bp(records.get(bank.merchant_id, UNKNOWN)),
             load=min(loads.get(each, 0) for each in people[bank.merchant_id]),
         )
         for bank in banks

@@ -1,7 +1,8 @@
 """Rentals and their money, as an operator manages them."""
 
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Self
 
 from fastapi import APIRouter, Query
 from pydantic import Field
@@ -12,8 +13,12 @@ from backend.api.idempotency import IdempotentRoute
 from backend.api.operator.shapes import NEXT_OLDER, After, WhyIn
 from backend.api.schemas import BankId, Id, In, Out
 from backend.api.shapes import Before, Limit, PaymentOut, Reader, RentalOut, RentalsOut
+from backend.db import jobs
 from backend.db import oversight as queries
+from backend.db.tables.dispatch import OfferRow
 from backend.db.tables.money import PaymentState
+from backend.db.tables.rentals import JobKind, JobRow, JobState
+from backend.domain.dispatch import OfferState, PartName
 from backend.domain.dispute import DisputeState
 from backend.domain.money import Minor
 from backend.domain.rental import RentalState
@@ -56,6 +61,66 @@ class DecisionIn(WhyIn):
     granted_minor: int = Field(
         ge=0, description="What the renter gets: nothing, a part, or all of it.", examples=[300]
     )
+
+
+class PartOut(Out):
+    """One thing that spoke for a bank."""
+
+    name: PartName
+    weight: int = Field(description="All of them sum to 100.", examples=[50])
+    value: int = Field(description="From 0 to 1000.", examples=[920])
+
+
+class ChoiceOut(Out):
+    """Why this bank was sent before all others."""
+
+    bank_id: str
+    distance_m: int = Field(description="From its merchant to the renter.", examples=[800])
+    score: int = Field(description="The sum of weight times value.", examples=[85_400])
+    parts: list[PartOut]
+
+
+class OfferOut(Out):
+    """One person who was asked."""
+
+    person_id: str
+    state: OfferState
+    offered_at: datetime
+    expires_at: datetime
+    answered_at: datetime | None
+
+
+class JobOut(Out):
+    """A delivery or a collection: whose it was, and how it ended."""
+
+    id: str
+    kind: JobKind
+    state: JobState
+    merchant_id: str
+    bank_id: str
+    staff_id: str | None
+    created_at: datetime
+    accepted_at: datetime | None
+    set_out_at: datetime | None
+    done_at: datetime | None
+    late_at: datetime | None = Field(description="Since when it is late or stalled.")
+    ended_why: str = Field(description="Why it was cancelled, if it was.", examples=["late"])
+    choice: ChoiceOut | None = Field(description="None: the renter chose, or it must be this one.")
+    offers: list[OfferOut]
+
+    @classmethod
+    def of(cls, job: JobRow, offers: Sequence[OfferRow]) -> Self:
+        """Show a job and who was asked to do it."""
+        told = job.model_dump(include=set(cls.model_fields) - {"choice", "offers"})
+        choice = None if job.choice is None else ChoiceOut.model_validate_json(job.choice)
+        asked = [OfferOut.model_validate(offer) for offer in offers]
+        return cls(**told, choice=choice, offers=asked)
+
+
+class JobsOut(Out):
+    """All jobs of a rental, in order."""
+
+    items: list[JobOut]
 
 
 class PaymentsOut(Out):
@@ -102,6 +167,13 @@ def one(
     """Show a rental."""
     rental = rentals.find(session, rental_id)
     return RentalOut.of(rentals.view(session, rental, now=now), lang, for_renter=False)
+
+
+@router.get("/rentals/{rental_id}/jobs")
+def who_was_asked(*, rental_id: Id, session: DbSession, _who: OperatorPrincipal) -> JobsOut:
+    """Show how a rental was dispatched: what was chosen and why, and what people answered."""
+    found = jobs.of_rental(session, rentals.find(session, rental_id).id)
+    return JobsOut(items=[JobOut.of(job, jobs.offers(session, job.id)) for job in found])
 
 
 @router.post("/rentals/{rental_id}/close")

@@ -1,6 +1,5 @@
 """Who is asked, who wins, who is asked next, and when it is honestly given up."""
 
-import json
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from threading import Barrier
@@ -8,7 +7,9 @@ from threading import Barrier
 import pytest
 
 from backend import sweeps
+from backend.db import scores
 from backend.domain.dispatch import ATTEMPTS_MAX, OFFER_FOR, OFFERS_AT_ONCE_MAX
+from backend.domain.scoring import Record
 from tests.integration.dispatch.conftest import Town
 from tests.integration.rentals.conftest import Person
 
@@ -150,13 +151,29 @@ def test_a_late_yes_after_it_moved_on_is_refused_politely(town: Town) -> None:
 def test_the_choice_can_explain_itself(town: Town) -> None:
     near, far = town.shop(500), town.shop(1_000)
     rental = town.ask(near)
-    assert town.row(rental).choice is None
     town.all_decline(near)
-    why = json.loads(town.row(rental).choice or "")
+    operator = town.world.people["operator"]
+    first, second = operator.sees(f"/operator/rentals/{rental}/jobs")["items"]
+    assert (first["choice"], first["ended_why"]) == (None, "nobody"), "the renter chose"
+    assert [offer["state"] for offer in first["offers"]] == ["declined", "declined"]
+    why = second["choice"]
     assert why["bank_id"] == far.banks[0]
     assert why["distance_m"] == 1_000
     assert [part["name"] for part in why["parts"]] == ["eta", "on_time", "charge", "load"]
     assert why["score"] == sum(part["weight"] * part["value"] for part in why["parts"])
+
+
+def test_one_late_delivery_says_less_than_many(town: Town) -> None:
+    first, unlucky, often_late = town.shop(200), town.shop(500), town.shop(500)
+    now = town.world.clock.now()
+    with town.world.database.writing() as session:
+        for shop, deliveries, on_time in ((unlucky, 1, 0), (often_late, 20, 10)):
+            record = Record(deliveries=deliveries, on_time=on_time, average_charge_pct=90)
+            row = scores.row_of(shop.id, record, counted_at=now, due_at=now + timedelta(hours=1))
+            scores.keep(session, row)
+    rental = town.ask(first)
+    town.all_decline(first)
+    assert town.row(rental).bank_id == unlucky.banks[0]
 
 
 def test_the_nearer_and_fuller_bank_is_sent(town: Town) -> None:

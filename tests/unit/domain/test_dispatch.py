@@ -74,7 +74,7 @@ CANDIDATES = st.builds(
     merchant_id=st.just("M"),
     distance_m=st.integers(min_value=0, max_value=20_000),
     battery_pct=st.integers(min_value=0, max_value=100),
-    on_time_bp=st.none() | st.integers(min_value=0, max_value=10_000),
+    on_time_bp=st.integers(min_value=0, max_value=10_000),
     load=st.integers(min_value=0, max_value=20),
 )
 
@@ -105,11 +105,10 @@ def test_better_in_one_part_is_never_worse(
         {"distance_m": max(0, candidate.distance_m - nearer_m)},
         {"battery_pct": min(100, candidate.battery_pct + fuller_pct)},
         {"load": max(0, candidate.load - less)},
-        {"on_time_bp": min(10_000, (candidate.on_time_bp or 8_000) + better_bp)},
+        {"on_time_bp": min(10_000, candidate.on_time_bp + better_bp)},
     ):
         [after] = rank([replace(candidate, **changes)])  # type: ignore[arg-type]
-        if candidate.on_time_bp is not None or "on_time_bp" not in changes:
-            assert after.score >= before.score
+        assert after.score >= before.score
 
 
 @given(candidates=st.lists(CANDIDATES, max_size=8))
