@@ -53,7 +53,7 @@ class Settings(BaseSettings):
     token_secret: SecretStr | None = None
     """Signs access tokens. At least 32 characters of chance; needed unless demo on loopback."""
     operator_phones: frozenset[str] = frozenset()
-    """Phones, E.164, whose people are operators from their next sign-in on."""
+    """Phones, E.164, whose people are operators from their next sign-in on. Nobody else is."""
 
     providers: Annotated[tuple[ProviderName, ...], NoDecode, BeforeValidator(_names)] = Field(
         default=("sandbox",), min_length=1

@@ -25,7 +25,7 @@ def open_database(url: str) -> Engine:
         parsed = make_url(url)
         if parsed.drivername == "postgresql":
             parsed = parsed.set(drivername="postgresql+psycopg")
-        engine = create_engine(parsed, pool_size=4, max_overflow=0)
+        engine = create_engine(parsed, pool_size=4, max_overflow=0, hide_parameters=True)
     except (ArgumentError, ModuleNotFoundError) as wrong:
         msg = (
             f"The database URL can't be used ({wrong}): write sqlite:///path/to/lendwatt.db, or "

@@ -74,7 +74,15 @@ def get_parts(request: Request) -> Parts:
 AppParts = Annotated[Parts, Depends(get_parts)]
 
 
-def get_session(request: Request, parts: AppParts) -> Iterator[Session]:
+async def whole_body(request: Request) -> None:
+    """Wait until all of the request is here: nobody holds a transaction open by being slow."""
+    if request.method not in READS:
+        await request.body()
+
+
+def get_session(
+    request: Request, parts: AppParts, _is_here: Annotated[None, Depends(whole_body)]
+) -> Iterator[Session]:
     """Open this request's one transaction; it ends before the answer leaves."""
     database = parts.database
     begin = database.reading if request.method in READS else database.writing

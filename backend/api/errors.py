@@ -10,13 +10,14 @@ from types import MappingProxyType
 from typing import Any, Final
 
 import structlog
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from backend.api import words
 from backend.api.words import EdgeCode
@@ -263,6 +264,11 @@ def describe(doc: dict[str, Any]) -> dict[str, Any]:
     return doc
 
 
+async def _on_nobody(_request: Request, _error: Exception) -> Response:
+    """Who sent a part of a request and left hears nothing."""
+    return Response(status_code=400)
+
+
 def install(app: FastAPI) -> None:
     """Have every refusal and failure of this app told as a problem."""
     app.add_exception_handler(Refusal, _on_refusal)
@@ -271,4 +277,5 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(OperationalError, _on_database)
     app.add_exception_handler(PoolTimeoutError, _on_database)
     app.add_exception_handler(IntegrityError, _on_conflict)
+    app.add_exception_handler(ClientDisconnect, _on_nobody)
     app.add_exception_handler(Exception, _on_failure)

@@ -109,6 +109,7 @@ def _sqlite(url: URL) -> Engine:
         pool_size=POOL_CONNECTIONS,
         max_overflow=0,
         pool_timeout=POOL_TIMEOUT_S,
+        hide_parameters=True,  # phones and secrets stay out of logs
         connect_args={"timeout": BUSY_TIMEOUT_MS / 1000, "factory": turn_taking()},
     )
     event.listen(engine, "connect", _set_up_sqlite)
@@ -122,7 +123,11 @@ def _server(url: URL) -> Engine:
         url = url.set(drivername="postgresql+psycopg")
     try:
         engine = create_engine(
-            url, pool_size=POOL_CONNECTIONS, max_overflow=0, pool_timeout=POOL_TIMEOUT_S
+            url,
+            pool_size=POOL_CONNECTIONS,
+            max_overflow=0,
+            pool_timeout=POOL_TIMEOUT_S,
+            hide_parameters=True,
         )
     except ModuleNotFoundError as wrong:
         msg = (

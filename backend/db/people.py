@@ -1,5 +1,6 @@
 """People and their sign-ins: each change decides and writes in one statement."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -133,7 +134,11 @@ def revoke(session: Session, *, sign_in_id: str, now: datetime) -> bool:
 def signed_in(session: Session, *, sign_in_id: str, now: datetime) -> Device | None:
     """Read a device with its person; None once it was signed out or has lapsed."""
     row = session.execute(
-        select(col(SignIn.id), col(Person.id).label("person_id"), col(Person.is_operator))
+        select(
+            col(SignIn.id),
+            col(Person.id).label("person_id"),
+            (col(Person.is_operator) & col(Person.suspended_at).is_(None)).label("is_operator"),
+        )
         .join(Person, col(Person.id) == col(SignIn.person_id))
         .where(
             col(SignIn.id) == sign_in_id,
@@ -144,6 +149,12 @@ def signed_in(session: Session, *, sign_in_id: str, now: datetime) -> Device | N
     if row is None:
         return None
     return Device(sign_in_id=row.id, person_id=row.person_id, is_operator=row.is_operator)
+
+
+def dismiss_operators(session: Session, *, but: Collection[str]) -> None:
+    """Take an operator's rights from everybody but those with these phones."""
+    gone = col(Person.is_operator) & col(Person.phone).not_in(but)
+    session.execute(update(Person).where(gone).values(is_operator=False))
 
 
 def prune(session: Session, *, before: datetime) -> None:

@@ -51,6 +51,6 @@ def test_the_evening_goes_as_the_readme_says_and_tampering_shows(platform, tmp_p
         platform, tmp_path, blocks("tour") + "\nset +e\n" + blocks("tamper") + "\nexit $?"
     )
     told = evening.stdout.rpartition('{"items":[]}')[2]
-    assert "The books balance" in told, evening.stderr[-2000:]
+    assert "The books balance" in told, evening.stderr[-3000:]
     assert evening.returncode == 1, evening.stdout[-2000:]
     assert "posting" in told.partition("The books balance")[2]

@@ -72,6 +72,11 @@ notes = APIRouter(prefix="/notes", route_class=IdempotentRoute)
 """A router as the others write theirs: each POST tells its person something."""
 
 
+@notes.post("/bare", status_code=204)
+def write_nothing(session: DbSession, who: RenterPrincipal, now: Now) -> None:
+    notify(session, person_ids=[who.person_id], kind="note", data={}, now=now)
+
+
 @notes.post("", status_code=201)
 def write(body: NoteIn, session: DbSession, who: RenterPrincipal, now: Now) -> NoteOut:
     notify(session, person_ids=[who.person_id], kind="note", data={"text": body.text}, now=now)

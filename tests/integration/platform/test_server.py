@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import sqlite3
+from contextlib import ExitStack
 from typing import Any
 
 import httpx
@@ -17,7 +18,7 @@ from backend.api.deps import Parts
 from backend.db.engine import Database, make_engine
 from backend.db.migrate import migrate
 from backend.problems import StartError
-from backend.settings import Settings
+from backend.settings import SESSIONS_AT_ONCE, Settings
 from tests.integration.platform.conftest import (
     PATIENCE_S,
     HandClock,
@@ -46,6 +47,22 @@ def test_a_commit_that_fails_is_not_answered_with_a_yes(
     assert client.get("me").json()["last_event_id"] == 0
     again = client.post("notes", json={}, headers={"Idempotency-Key": "k"})
     assert (again.status_code, "idempotency-replayed" in again.headers) == (201, False)
+
+
+def test_who_sends_half_a_request_keeps_nobody_waiting(live: httpx.Client, phones: Phones) -> None:
+    token = sign_in(live, phones)["access_token"]
+    head = (
+        f"POST {live.base_url.path}notes/bare HTTP/1.1\r\nhost: x\r\n"
+        f"authorization: Bearer {token}\r\nidempotency-key: half\r\ncontent-length: 10\r\n\r\n"
+    )
+    with ExitStack() as until:
+        for _ in range(SESSIONS_AT_ONCE + 1):
+            address = (str(live.base_url.host), live.base_url.port or 0)
+            half = until.enter_context(socket.create_connection(address))
+            half.sendall(head.encode())
+        whole = live.post("notes/bare", headers={"idempotency-key": "whole"})
+        assert whole.status_code == 204
+        assert live.get("me").status_code == 200
 
 
 def test_a_live_process_says_so(client: TestClient) -> None:

@@ -11,6 +11,7 @@ from fastapi.testclient import TestClient
 from sqlmodel import select
 
 from backend.api.deps import Parts
+from backend.db import oversight, people
 from backend.db.engine import Database
 from backend.db.tables.people import Person, SigninCode
 from backend.services.signin import Tokens
@@ -331,3 +332,19 @@ def test_a_code_hash_needs_the_servers_secret() -> None:
     assert ours.hash_of_code(code_id="1", code="123456") != theirs.hash_of_code(
         code_id="1", code="123456"
     )
+
+
+def test_an_operator_is_one_no_more_when_suspended_or_not_named_any_more(
+    client: TestClient, phones: Phones, database: Database, clock: HandClock
+) -> None:
+    sign_in(client, phones, OPERATOR)
+    person_id = client.get("me").json()["id"]
+    with database.writing() as session:
+        oversight.suspend(session, person_id, now=clock.now())
+    assert "operator" not in client.get("me").json()["scopes"]
+    with database.writing() as session:
+        oversight.resume(session, person_id)
+    assert "operator" in client.get("me").json()["scopes"]
+    with database.writing() as session:
+        people.dismiss_operators(session, but={PHONE})
+    assert "operator" not in client.get("me").json()["scopes"]
