@@ -93,6 +93,12 @@ class DomainEvent(SQLModel, table=True):
             postgresql_where=text("done_at_ms IS NULL"),
         ),
         Index("ix_domain_event_bank", "bank_id", "occurred_at_ms"),
+        Index(
+            "ix_domain_event_problem",
+            "received_at_ms",
+            sqlite_where=text("problem IS NOT NULL"),
+            postgresql_where=text("problem IS NOT NULL"),
+        ),
     )
 
     id: str = Field(primary_key=True, max_length=128)
@@ -122,6 +128,13 @@ class CommandRow(SQLModel, table=True):
             unique=True,
             sqlite_where=text(f"{_OPEN} AND kind IN ('charge_start', 'charge_stop')"),
             postgresql_where=text(f"{_OPEN} AND kind IN ('charge_start', 'charge_stop')"),
+        ),
+        Index(
+            "ix_command_stop",
+            "bank_id",
+            "created_at_ms",
+            sqlite_where=text("kind = 'charge_stop'"),
+            postgresql_where=text("kind = 'charge_stop'"),
         ),
         Index(
             "ix_command_open",

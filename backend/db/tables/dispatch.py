@@ -22,6 +22,7 @@ class OfferRow(SQLModel, table=True):
         unique_where("uq_offer_one_winner", "job_id", where="state = 'accepted'"),
         Index("ix_offer_person", "person_id", "state"),
         Index("ix_offer_rental", "rental_id"),
+        Index("ix_offer_job", "job_id", "state"),
         CheckConstraint("expires_at > offered_at", name="ck_offer_deadline"),
         CheckConstraint("(state = 'open') = (answered_at IS NULL)", name="ck_offer_answered"),
     )

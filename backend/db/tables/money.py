@@ -80,15 +80,16 @@ class PaymentRow(SQLModel, table=True):
     provider: str = Field(max_length=16)
     provider_ref: str | None = Field(default=None, max_length=128)
     pay_url: str | None = Field(default=None, max_length=2_000)
-    is_surplus: bool = False
-    """Came although its purpose was served, in part or whole: that goes back by itself."""
     created_at: datetime
     checked_at: datetime
     """When the provider last told us anything of it, or it was made."""
+    unheard_of_at: datetime | None = None
+    """When the provider last said that it has no such payment, though it was asked to make it."""
     ended_at: datetime | None = None
 
 
 _HELD: Final = text("state = 'held'")
+_WAITING: Final = text("state IN ('expired', 'secured')")
 
 
 class DepositRow(SQLModel, table=True):
@@ -105,6 +106,7 @@ class DepositRow(SQLModel, table=True):
             " AND billed_minor + returned_minor <= captured_minor",
             name="ck_deposit_spent_within",
         ),
+        Index("ix_deposit_waiting", "state", sqlite_where=_WAITING, postgresql_where=_WAITING),
         Index("ix_deposit_expiry", "capture_before", sqlite_where=_HELD, postgresql_where=_HELD),
     )
 
@@ -184,8 +186,15 @@ class PostingRow(SQLModel, table=True):
     """The account's balance after it."""
 
 
+_STUCK: Final = text("problem IS NOT NULL AND aside_at IS NULL")
+
+
 class OutboxRow(SQLModel, table=True):
-    """Something to ask of a provider, written with the change that wants it."""
+    """Something to ask of a provider, written with the change that wants it.
+
+    With a problem and done, the provider said no, and nothing happened. With a problem and not
+    done, nobody knows. Either way a person is told, until the row is put aside.
+    """
 
     __tablename__ = "outbox"
     __table_args__: ClassVar[Any] = (
@@ -195,6 +204,7 @@ class OutboxRow(SQLModel, table=True):
             sqlite_where=text("done_at IS NULL AND problem IS NULL"),
             postgresql_where=text("done_at IS NULL AND problem IS NULL"),
         ),
+        Index("ix_outbox_stuck", "id", sqlite_where=_STUCK, postgresql_where=_STUCK),
         CheckConstraint(
             "payment_id IS NOT NULL OR refund_id IS NOT NULL", name="ck_outbox_subject"
         ),
@@ -202,7 +212,7 @@ class OutboxRow(SQLModel, table=True):
 
     id: str = Field(primary_key=True, max_length=26)
     key: str = Field(unique=True, max_length=120)
-    """The idempotency key at the provider, stored before the first call."""
+    """What it is, once. The provider is given :attr:`provider_key`, which is made from it."""
     ask: Ask = one_of(Ask)
     payment_id: str | None = Field(
         default=None, foreign_key="payment.id", index=True, max_length=26
@@ -215,9 +225,29 @@ class OutboxRow(SQLModel, table=True):
     due_at: datetime
     """Claimed by moving this on: who dies with it in hand loses it then."""
     attempts: int = 0
+    """Since it was wished, or wished anew."""
+    refusals: int = 0
+    """How often the provider has said no for good."""
     done_at: datetime | None = None
+    """When the provider answered, or nobody needs an answer any more."""
     problem: str | None = Field(default=None, sa_type=Text)
-    """Why it was given up, for the operator's stuck list."""
+    """Why it was given up or refused, for the operator's stuck list."""
+    aside_at: datetime | None = None
+    """When an operator took it off that list."""
+
+    @property
+    def provider_key(self) -> str:
+        """The idempotency key at the provider, stored before the first call.
+
+        A provider answers a key again as it did at first, also with a no. So what was refused and
+        is wished anew has another key; what nobody knows the end of keeps its own.
+        """
+        return key_of(self.key, self.refusals)
+
+
+def key_of(key: str, refusals: int) -> str:
+    """The key under which a wish is made that was refused so often before."""
+    return key if refusals == 0 else f"{key}:{refusals + 1}"
 
 
 _OPEN: Final = text("problem IS NOT NULL AND resolved_at IS NULL")

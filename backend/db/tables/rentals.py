@@ -128,7 +128,12 @@ class RentalRow(SQLModel, table=True):
     """Since when a load was first seen on it; what was there before the handover counts."""
     billing_start_at: datetime | None = None
     free_used_s: int = 0
-    """Free seconds that an earlier rental of the same visit used up."""
+    """Free seconds that an earlier rental of the same visit used up. A substitute has those of the
+    first rental that it goes on for."""
+    used_before_s: int = 0
+    """How long the rentals that this one replaces were metered, when this one's meter started."""
+    cost_before_minor: int = Field(default=0, sa_type=BigInteger)
+    """What they cost then: it counts against the total cap."""
     is_delivery_free: bool = False
     """The delivery was late, or brought a substitute: its fee is waived."""
 
@@ -204,6 +209,7 @@ class JobRow(SQLModel, table=True):
         unique_where(
             "uq_job_one_open", "rental_id", "kind", where="state NOT IN ('done', 'cancelled')"
         ),
+        Index("ix_job_rental", "rental_id", "kind"),
         Index("ix_job_merchant", "merchant_id", "state"),
         Index("ix_job_staff", "staff_id", "state"),
         Index("ix_job_due", "due_at", sqlite_where=_IS_DUE, postgresql_where=_IS_DUE),

@@ -291,9 +291,9 @@ def _list_refunds() -> None:
     """A payment that was too much was sent back under its own id: now that is a refund's."""
     op.execute(
         'INSERT INTO refund (id, payment_id, rental_id, why, provider, amount_minor, currency, '
-        'asked_at, refunded_at) SELECT payment.id, payment.id, payment.rental_id, '
+        'asked_at, refunded_at, returns) SELECT payment.id, payment.id, payment.rental_id, '
         "'surplus', payment.provider, outbox.amount_minor, payment.currency, "
-        'outbox.created_at, outbox.done_at FROM outbox '
+        'outbox.created_at, outbox.done_at, 0 FROM outbox '
         "JOIN payment ON payment.id = outbox.payment_id WHERE outbox.ask = 'refund'"
     )
     op.execute("UPDATE outbox SET refund_id = payment_id WHERE ask = 'refund'")
@@ -325,6 +325,8 @@ def _set_cells() -> None:
 def _tables_up() -> None:
     with op.batch_alter_table('payment', schema=None) as batch_op:
         batch_op.alter_column('pay_url', existing_type=sa.String(length=500), type_=sa.String(length=2000), existing_nullable=True)
+        batch_op.add_column(sa.Column('unheard_of_at', sa.DateTime(timezone=True), nullable=True))
+        batch_op.drop_column('is_surplus')
 
     with op.batch_alter_table('account', schema=None) as batch_op:
         batch_op.add_column(sa.Column('balance_minor', sa.BigInteger(), nullable=False, server_default='0'))
@@ -469,6 +471,7 @@ def _tables_up() -> None:
         batch_op.add_column(sa.Column('moved_at', sa.DateTime(timezone=True), nullable=True))
         batch_op.add_column(sa.Column('reminders', sa.Integer(), nullable=False, server_default='0'))
         batch_op.add_column(sa.Column('reminded_at', sa.DateTime(timezone=True), nullable=True))
+        batch_op.create_index('ix_job_rental', ['rental_id', 'kind'], unique=False)
         batch_op.create_index('ix_job_due', ['due_at'], unique=False, sqlite_where=sa.text('due_at IS NOT NULL'), postgresql_where=sa.text('due_at IS NOT NULL'))
 
     op.create_table('offer',
@@ -490,6 +493,7 @@ def _tables_up() -> None:
     with op.batch_alter_table('offer', schema=None) as batch_op:
         batch_op.create_index('ix_offer_person', ['person_id', 'state'], unique=False)
         batch_op.create_index('ix_offer_rental', ['rental_id'], unique=False)
+        batch_op.create_index('ix_offer_job', ['job_id', 'state'], unique=False)
         batch_op.create_index('uq_offer_once', ['job_id', 'person_id'], unique=True, sqlite_where=sa.text("state <> 'withdrawn'"), postgresql_where=sa.text("state <> 'withdrawn'"))
         batch_op.create_index('uq_offer_one_winner', ['job_id'], unique=True, sqlite_where=sa.text("state = 'accepted'"), postgresql_where=sa.text("state = 'accepted'"))
 
@@ -557,6 +561,8 @@ def _tables_up() -> None:
         batch_op.add_column(sa.Column('urges', sa.Integer(), nullable=False, server_default='0'))
         batch_op.add_column(sa.Column('urged_at', sa.DateTime(timezone=True), nullable=True))
         batch_op.add_column(sa.Column('free_used_s', sa.Integer(), nullable=False, server_default='0'))
+        batch_op.add_column(sa.Column('used_before_s', sa.Integer(), nullable=False, server_default='0'))
+        batch_op.add_column(sa.Column('cost_before_minor', sa.BigInteger(), nullable=False, server_default='0'))
         batch_op.add_column(sa.Column('is_delivery_free', sa.Boolean(), nullable=False, server_default=sa.false()))
         batch_op.add_column(sa.Column('cancelled_at', sa.DateTime(timezone=True), nullable=True))
         batch_op.add_column(sa.Column('claimed_returned_at', sa.DateTime(timezone=True), nullable=True))
@@ -617,6 +623,7 @@ def _tables_up() -> None:
     sa.Column('currency', sa.String(length=3), nullable=False),
     sa.Column('asked_at', sa.DateTime(timezone=True), nullable=False),
     sa.Column('refunded_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('returns', sa.Integer(), nullable=False),
     sa.CheckConstraint("(why = 'unclaimed') = (payment_id IS NULL)", name='ck_refund_of_a_payment'),
     sa.CheckConstraint('amount_minor > 0', name='ck_refund_amount'),
     sa.ForeignKeyConstraint(['credit_id'], ['credit_note.id'], name=op.f('fk_refund_credit_id')),
@@ -658,15 +665,21 @@ def _tables_up() -> None:
         batch_op.create_index('ix_dispute_state', ['state', 'id'], unique=False)
         batch_op.create_index('uq_dispute_one_open', ['rental_id'], unique=True, sqlite_where=sa.text("state = 'open'"), postgresql_where=sa.text("state = 'open'"))
 
+    op.create_index('ix_command_stop', 'command', ['bank_id', 'created_at_ms'], unique=False, sqlite_where=sa.text("kind = 'charge_stop'"), postgresql_where=sa.text("kind = 'charge_stop'"))
+    op.create_index('ix_domain_event_problem', 'domain_event', ['received_at_ms'], unique=False, sqlite_where=sa.text("problem IS NOT NULL"), postgresql_where=sa.text("problem IS NOT NULL"))
     with op.batch_alter_table('deposit', schema=None) as batch_op:
         batch_op.add_column(sa.Column('billed_minor', sa.BigInteger(), nullable=False, server_default='0'))
         batch_op.add_column(sa.Column('returned_minor', sa.BigInteger(), nullable=False, server_default='0'))
         batch_op.create_check_constraint('ck_deposit_spent_within', sa.text('billed_minor >= 0 AND returned_minor >= 0 AND billed_minor + returned_minor <= captured_minor'))
+        batch_op.create_index('ix_deposit_waiting', ['state'], unique=False, sqlite_where=sa.text("state IN ('expired', 'secured')"), postgresql_where=sa.text("state IN ('expired', 'secured')"))
         batch_op.create_index('ix_deposit_expiry', ['capture_before'], unique=False, sqlite_where=sa.text("state = 'held'"), postgresql_where=sa.text("state = 'held'"))
 
     with op.batch_alter_table('outbox', schema=None) as batch_op:
         batch_op.alter_column('payment_id', existing_type=sa.String(length=26), nullable=True)
         batch_op.add_column(sa.Column('refund_id', sa.String(length=26), nullable=True))
+        batch_op.add_column(sa.Column('refusals', sa.Integer(), nullable=False, server_default='0'))
+        batch_op.add_column(sa.Column('aside_at', sa.DateTime(timezone=True), nullable=True))
+        batch_op.create_index('ix_outbox_stuck', ['id'], unique=False, sqlite_where=sa.text('problem IS NOT NULL AND aside_at IS NULL'), postgresql_where=sa.text('problem IS NOT NULL AND aside_at IS NULL'))
         batch_op.create_foreign_key(batch_op.f('fk_outbox_refund_id'), 'refund', ['refund_id'], ['id'])
         batch_op.create_check_constraint('ck_outbox_subject', sa.text('payment_id IS NOT NULL OR refund_id IS NOT NULL'))
 
@@ -681,6 +694,12 @@ def _tables_up() -> None:
 def _tables_down() -> None:
     with op.batch_alter_table('payment', schema=None) as batch_op:
         batch_op.alter_column('pay_url', existing_type=sa.String(length=2000), type_=sa.String(length=500), existing_nullable=True)
+        batch_op.add_column(sa.Column('is_surplus', sa.Boolean(), nullable=False, server_default=sa.false()))
+        batch_op.drop_column('unheard_of_at')
+    op.execute(
+        'UPDATE payment SET is_surplus = true '
+        "WHERE id IN (SELECT payment_id FROM refund WHERE why = 'surplus')"
+    )
 
     with op.batch_alter_table('dead_letter', schema=None) as batch_op:
         batch_op.drop_index('ix_dead_letter_wanted')
@@ -699,10 +718,16 @@ def _tables_down() -> None:
     with op.batch_alter_table('outbox', schema=None) as batch_op:
         batch_op.drop_constraint('ck_outbox_subject', type_='check')
         batch_op.drop_constraint(batch_op.f('fk_outbox_refund_id'), type_='foreignkey')
+        batch_op.drop_index('ix_outbox_stuck', sqlite_where=sa.text('problem IS NOT NULL AND aside_at IS NULL'), postgresql_where=sa.text('problem IS NOT NULL AND aside_at IS NULL'))
+        batch_op.drop_column('aside_at')
+        batch_op.drop_column('refusals')
         batch_op.drop_column('refund_id')
         batch_op.alter_column('payment_id', existing_type=sa.String(length=26), nullable=False)
 
+    op.drop_index('ix_command_stop', 'command', sqlite_where=sa.text("kind = 'charge_stop'"), postgresql_where=sa.text("kind = 'charge_stop'"))
+    op.drop_index('ix_domain_event_problem', 'domain_event', sqlite_where=sa.text("problem IS NOT NULL"), postgresql_where=sa.text("problem IS NOT NULL"))
     with op.batch_alter_table('deposit', schema=None) as batch_op:
+        batch_op.drop_index('ix_deposit_waiting', sqlite_where=sa.text("state IN ('expired', 'secured')"), postgresql_where=sa.text("state IN ('expired', 'secured')"))
         batch_op.drop_index('ix_deposit_expiry', sqlite_where=sa.text("state = 'held'"), postgresql_where=sa.text("state = 'held'"))
         batch_op.drop_constraint('ck_deposit_spent_within', type_='check')
         batch_op.drop_column('returned_minor')
@@ -754,6 +779,8 @@ def _tables_down() -> None:
         batch_op.drop_column('claimed_returned_at')
         batch_op.drop_column('cancelled_at')
         batch_op.drop_column('is_delivery_free')
+        batch_op.drop_column('cost_before_minor')
+        batch_op.drop_column('used_before_s')
         batch_op.drop_column('free_used_s')
         batch_op.drop_column('urged_at')
         batch_op.drop_column('urges')
@@ -779,6 +806,7 @@ def _tables_down() -> None:
         op.drop_table(table)
 
     with op.batch_alter_table('job', schema=None) as batch_op:
+        batch_op.drop_index('ix_job_rental')
         batch_op.drop_index('ix_job_due', sqlite_where=sa.text('due_at IS NOT NULL'), postgresql_where=sa.text('due_at IS NOT NULL'))
         for column in ('reminded_at', 'reminders', 'moved_at', 'left_m', 'deliver_by', 'choice'):
             batch_op.drop_column(column)
