@@ -1,5 +1,6 @@
 """``make rows``: how a row passes, fails or is missing."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -75,3 +76,13 @@ def test_a_row_that_the_spec_has_not_is_an_error(tmp_path: Path) -> None:
     )
     assert done.returncode == 1
     assert "no such row of the spec: 'R99'" in done.stdout
+
+
+def test_every_row_of_the_spec_has_an_acceptance_test() -> None:
+    sources = "".join(path.read_text() for path in (ROOT / "tests/acceptance").glob("test_*.py"))
+    marked = {
+        row
+        for names in re.findall(r"mark\.row\(([^)]*)\)", sources)
+        for row in re.findall(r'"(\w+)"', names)
+    }
+    assert marked == set(ROWS)
