@@ -234,14 +234,19 @@ def lapse(session: Session, job_id: str, *, now: datetime) -> None:
 
 
 def not_again(session: Session, rental_id: str, kind: JobKind) -> frozenset[str]:
-    """Who is not to be asked any more: they said no, let it lapse, or failed in it."""
+    """Who is not to be asked any more: they said no, let it lapse, or failed in it.
+
+    Who had no time to fetch a bank may have it later, when it is to be fetched anew.
+    """
+    noes = [OfferState.DECLINED]
+    noes += [OfferState.LAPSED] if kind is JobKind.DELIVERY else []
     answered = (
         select(OfferRow.person_id)
         .join(JobRow, col(JobRow.id) == col(OfferRow.job_id))
         .where(
             OfferRow.rental_id == rental_id,
             JobRow.kind == kind,
-            col(OfferRow.state).in_((OfferState.DECLINED, OfferState.LAPSED)),
+            col(OfferRow.state).in_(noes),
         )
     )
     failed = select(JobRow.staff_id).where(

@@ -20,10 +20,12 @@ What is due when is a function of facts, without a memory of its own (:func:`nex
 :func:`next_of_trip`, :func:`next_of_collection`): so a sweep may run twice, or late, or never,
 and what it decides is the same.
 
-A collection goes to the bank's own merchant only, and is never given up: the bank is theirs.
+A collection goes to the bank's own merchant only, and is never given up: the bank is theirs. Who
+let it lapse is asked again when it is to be fetched anew.
 
-What must always hold: a job has one winner; nobody is asked twice for one rental; every search
-ends, by being accepted or given up; better in one part is never worse in the ranking.
+What must always hold: a job has one winner; who said no is not asked twice for one rental; every
+search ends, by being accepted or given up, and there are at most :data:`ATTEMPTS_MAX` of them;
+better in one part is never worse in the ranking.
 """
 
 from collections.abc import Iterable, Mapping
@@ -206,7 +208,8 @@ OFFERS_AT_ONCE_MAX: Final = 5
 ROUNDS_MAX: Final = 2
 """Rounds of offers of one job: then another candidate is looked for."""
 ATTEMPTS_MAX: Final = 6
-"""Candidates of one rental; then it waits for those who were asked, until patience is over."""
+"""How often one rental is given to somebody; then it waits for those who were asked, until
+patience is over, and who drops it ends it."""
 PATIENCE: Final = timedelta(minutes=10)
 """How long a search goes on, from the request or from when somebody was relieved."""
 LOOK_AGAIN: Final = timedelta(seconds=45)
@@ -215,6 +218,8 @@ GRACE: Final = timedelta(minutes=10)
 """How much a delivery may be late while its staff are known to be nearly there."""
 STALLED_AFTER: Final = timedelta(minutes=10)
 """At least so long without coming nearer; or as long as the rest of the ride would take."""
+AT_THE_DOOR_M: Final = 100
+"""So near, they have arrived: who comes no nearer waits for the renter."""
 GIVE_UP_AFTER: Final = timedelta(minutes=45)
 """How late a delivery may be when there is nobody else."""
 REMIND_EVERY: Final = timedelta(minutes=30)
@@ -334,7 +339,7 @@ def _deadlines(trip: Trip, *, now: datetime) -> dict[EndedWhy, datetime]:
         )
         return {EndedWhy.NOT_SET_OUT: set_out_by}
     deadlines = {EndedWhy.LATE: _late_at(trip, now=now)}
-    if trip.moved_at is not None:
+    if trip.moved_at is not None and trip.left_m > AT_THE_DOOR_M:
         patience = max(STALLED_AFTER, eta.travel(trip.left_m))
         deadlines[EndedWhy.STALLED] = trip.moved_at + patience
     return deadlines
@@ -349,6 +354,20 @@ def _late_at(trip: Trip, *, now: datetime) -> datetime:
         if is_nearly_there and now >= trip.deliver_by
         else (trip.deliver_by)
     )
+
+
+def not_past_promise(
+    look_at: datetime, *, promised_at: datetime | None, now: datetime
+) -> datetime:
+    """When to look at a delivery again: a promise is not missed unnoticed.
+
+    Args:
+        look_at: when something is due.
+        promised_at: what the renter was promised.
+        now: the time.
+    """
+    is_ahead = promised_at is not None and promised_at > now
+    return min(look_at, promised_at) if promised_at is not None and is_ahead else look_at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

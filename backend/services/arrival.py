@@ -1,4 +1,8 @@
-"""When a delivery will arrive, as far as is known now; the renter hears when that shifts."""
+"""When a delivery will arrive, as far as is known now; the renter hears when that shifts.
+
+There is one estimate, ``rental.eta_at``: it is shown, pushed when it has shifted from what was
+pushed last, and what the watch over a delivery goes by. It counts the stops that come before.
+"""
 
 from datetime import datetime, timedelta
 from typing import Final
@@ -42,13 +46,18 @@ def position_on(session: Session, job: JobRow) -> StaffPositionRow | None:
     return None if told is None or told.told_at < job.set_out_at else told
 
 
-def expected_by_position(session: Session, job: JobRow, *, now: datetime) -> datetime | None:
-    """When they arrive by where they are now; None: that is not known."""
+def expected_at(rental: RentalRow, *, now: datetime) -> datetime | None:
+    """When a delivery is expected; None: nothing was told."""
+    return None if rental.eta_at is None else max(now, rental.eta_at)
+
+
+def expected_by_position(
+    session: Session, rental: RentalRow, job: JobRow, *, now: datetime
+) -> datetime | None:
+    """The same, if it rests on where they are now; None: that is not known."""
     told = position_on(session, job)
-    if told is None or now - told.told_at > FRESH_FOR:
-        return None
-    left_m = distance_m(Point(lat=told.lat, lng=told.lng), place_of(job))
-    return eta.estimate(Stage.UNDER_WAY, distance_m=left_m, now=told.told_at)
+    is_known = told is not None and now - told.told_at <= FRESH_FOR
+    return expected_at(rental, now=now) if is_known else None
 
 
 def refresh(session: Session, rental: RentalRow, job: JobRow, *, now: datetime) -> None:
@@ -58,11 +67,12 @@ def refresh(session: Session, rental: RentalRow, job: JobRow, *, now: datetime) 
 
 
 def tell(session: Session, rental: RentalRow, expected_at: datetime, *, now: datetime) -> None:
-    """Keep an estimate that has shifted, and push it to the renter."""
-    if not eta.has_shifted(told=rental.eta_at, new=expected_at):
-        return
+    """Keep an estimate, and push it to the renter if it has shifted."""
     rental.eta_at = expected_at
     session.add(rental)
+    if not eta.has_shifted(told=rental.eta_told_at, new=expected_at):
+        return
+    rental.eta_told_at = expected_at
     promised_at = rental.promised_at
     data = {
         "rental_id": rental.id,

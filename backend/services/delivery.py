@@ -10,7 +10,7 @@ from typing import Final
 
 from sqlmodel import Session
 
-from backend.db import jobs, market, people, rentals
+from backend.db import jobs, market, rentals
 from backend.db.notifications import notify
 from backend.db.tables.dispatch import StaffPositionRow
 from backend.db.tables.rentals import JobKind, JobRow, JobState, RentalRow
@@ -19,14 +19,15 @@ from backend.domain.dispatch import OfferState
 from backend.domain.errors import Code, Refusal
 from backend.domain.rental import RentalState
 from backend.principal import Principal
-from backend.services import arrival
+from backend.services import arrival, hooks
 from backend.services.dispatch import BEFORE_THE_DOOR
+from backend.services.rentals import name_of
 
 URGE_EVERY: Final = timedelta(minutes=1)
 URGES_MAX: Final = 5
 """More urging makes nobody faster."""
 ENOUGH_FOR: Final = timedelta(hours=1)
-"""What a renter is told to wait who has urged so often."""
+"""How long a renter waits from urge to urge who has urged so often."""
 REMIND_EVERY: Final = timedelta(seconds=30)
 
 
@@ -60,7 +61,7 @@ def follow(session: Session, *, who: Principal, rental_id: str, now: datetime) -
         raise Refusal(Code.NOT_FOUND)
     is_awaited = rental.state in BEFORE_THE_DOOR
     job = jobs.newest(session, rental.id, JobKind.DELIVERY)
-    eta_at = _expected_at(session, rental, job, now=now) if is_awaited else None
+    eta_at = arrival.expected_at(rental, now=now) if is_awaited else None
     arrived_at = rental.handed_over_at or now
     return DeliveryView(
         rental_id=rental.id,
@@ -70,29 +71,11 @@ def follow(session: Session, *, who: Principal, rental_id: str, now: datetime) -
         minutes=None if eta_at is None else eta.minutes_left(eta_at, now=now),
         is_late=rental.promised_at is not None and arrived_at > rental.promised_at,
         is_abnormal=rental.abnormal_at is not None,
-        staff_name=_staff_name(session, rental),
+        staff_name=name_of(session, rental, rental.staff_id),
         position=arrival.position_on(session, job) if is_awaited and job is not None else None,
         urges_left=max(0, URGES_MAX - rental.urges),
         now=now,
     )
-
-
-def _expected_at(
-    session: Session, rental: RentalRow, job: JobRow | None, *, now: datetime
-) -> datetime | None:
-    if rental.eta_at is None or job is None:
-        return rental.eta_at
-    by_position = arrival.expected_by_position(session, job, now=now)
-    return max(now, by_position or rental.eta_at)
-
-
-def _staff_name(session: Session, rental: RentalRow) -> str | None:
-    if rental.staff_id is None:
-        return None
-    names = market.staff_names(session, rental.merchant_id)
-    person = people.person(session, rental.staff_id)
-    own = "" if person is None else person.name
-    return names.get(rental.staff_id) or own or market.merchant(session, rental.merchant_id).name
 
 
 # -- hurrying ------------------------------------------------------------------------------
@@ -103,7 +86,7 @@ def urge(session: Session, *, who: Principal, rental_id: str, now: datetime) -> 
 
     Raises:
         Refusal: NOT_FOUND; WRONG_STATE if nobody is to come; TOO_MANY_REQUESTS within a minute
-            of the last one, or after too many.
+            of the last one, or after many within an hour.
     """
     if rentals.rented(session, rental_id, renter_id=who.person_id) is None:
         raise Refusal(Code.NOT_FOUND)
@@ -123,6 +106,7 @@ def urge(session: Session, *, who: Principal, rental_id: str, now: datetime) -> 
     }
     told = [owner_id, *_who_has(session, job)]
     notify(session, person_ids=told, kind="rental.urged", data=data, now=now)
+    hooks.publish(session, merchant_id=rental.merchant_id, kind="rental.urged", data=data, now=now)
     return rental
 
 
@@ -138,7 +122,8 @@ def _awaited(session: Session, rental: RentalRow) -> JobRow:
 def _must_be_calm(rental: RentalRow, *, now: datetime) -> None:
     if rental.urged_at is None:
         return
-    wait = ENOUGH_FOR if rental.urges >= URGES_MAX else rental.urged_at + URGE_EVERY - now
+    calm_for = ENOUGH_FOR if rental.urges >= URGES_MAX else URGE_EVERY
+    wait = rental.urged_at + calm_for - now
     if wait > timedelta(0):
         raise Refusal(Code.TOO_MANY_REQUESTS, retry_after_s=-(-wait // timedelta(seconds=1)))
 

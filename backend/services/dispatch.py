@@ -35,11 +35,12 @@ from backend.domain.dispatch import (
     next_of_collection,
     next_of_search,
     next_of_trip,
+    not_past_promise,
 )
 from backend.domain.eta import Stage
 from backend.domain.rental import RentalEvent, RentalState
 from backend.ids import new_id
-from backend.services import arrival, billing, choice, offers
+from backend.services import arrival, billing, choice, hooks, offers
 from backend.services.places import Place
 from backend.services.steps import advance, announce, note
 
@@ -57,13 +58,15 @@ def begin_delivery(session: Session, rental: RentalRow, *, now: datetime) -> Non
     job = _open_job(session, rental, JobKind.DELIVERY, place=_place_of(rental), now=now)
     metres = arrival.from_shop_m(session, job)
     rental.promised_at = job.deliver_by = now + eta.promise(metres)
-    rental.eta_at = eta.estimate(Stage.ASKED, distance_m=metres, now=now)
+    rental.eta_at = rental.eta_told_at = eta.estimate(Stage.ASKED, distance_m=metres, now=now)
     session.add(rental)
     look(session, rental, job, now=now)
 
 
 def begin_collection(session: Session, rental: RentalRow, *, place: Place, now: datetime) -> None:
     """Have the rental's bank fetched here, by its own merchant's people."""
+    rental.urges, rental.urged_at = 0, None
+    session.add(rental)
     job = _open_job(session, rental, JobKind.COLLECTION, place=place, now=now)
     look(session, rental, job, now=now)
 
@@ -165,7 +168,7 @@ def drop(
     _mark_abnormal(session, rental, job, why, now=now)
     if _move_on(session, rental, job, why, now=now, reason=reason):
         return
-    if job.has_bank:
+    if job.has_bank or rental.attempt >= ATTEMPTS_MAX:
         _give_up(session, rental, job, why, now=now)
     else:  # the bank is at home: somebody may come yet
         _hand_on(session, rental, job, None, why, now=now, reason=reason)
@@ -198,7 +201,7 @@ def _look_at_search(session: Session, rental: RentalRow, job: JobRow, *, now: da
     if due.act is Act.GIVE_UP:
         _give_up(session, rental, job, EndedWhy.GIVEN_UP, now=now)
     elif due.act is not Act.MOVE_ON or not _move_on(session, rental, job, EndedWhy.NOBODY, now=now):
-        _look_again(session, job, due)
+        _look_again(session, rental, job, due)
 
 
 def _next_of_search(session: Session, rental: RentalRow, job: JobRow, *, now: datetime) -> Next:
@@ -219,9 +222,9 @@ def _look_at_trip(session: Session, rental: RentalRow, job: JobRow, *, now: date
         return
     if due.act is Act.RELIEVE and due.why is not None:
         _mark_abnormal(session, rental, job, due.why, now=now)
-        if rental.attempt < ATTEMPTS_MAX and _move_on(session, rental, job, due.why, now=now):
+        if _move_on(session, rental, job, due.why, now=now):
             return
-    _look_again(session, job, due)
+    _look_again(session, rental, job, due)
 
 
 def _trip(session: Session, rental: RentalRow, job: JobRow, *, now: datetime) -> Trip:
@@ -231,7 +234,7 @@ def _trip(session: Session, rental: RentalRow, job: JobRow, *, now: datetime) ->
         set_out_at=job.set_out_at,
         moved_at=job.moved_at,
         left_m=arrival.from_shop_m(session, job) if job.left_m is None else job.left_m,
-        expected_at=arrival.expected_by_position(session, job, now=now),
+        expected_at=arrival.expected_by_position(session, rental, job, now=now),
     )
 
 
@@ -242,13 +245,20 @@ def _look_at_collection(session: Session, rental: RentalRow, job: JobRow, *, now
             return
         job.rounds = ROUNDS_MAX
         due = _next_of_collection(session, job, now=now)
-    if due.act is Act.RELIEVE and offers.askable(session, job, now=now, but=[job.staff_id or ""]):
+    if due.act is Act.RELIEVE and _others_may_fetch(session, job, now=now):
         _fetch_anew(session, rental, job, EndedWhy.LATE, now=now)
         return
     if due.act in {Act.RELIEVE, Act.REMIND}:
         _remind(session, rental, job, kind="collection.waiting", now=now)
         return
-    _look_again(session, job, due)
+    job.due_at = due.look_at
+    session.add(job)
+
+
+def _others_may_fetch(session: Session, job: JobRow, *, now: datetime) -> bool:
+    """Whether somebody else may: the owner always, and whoever can be asked."""
+    is_owners = job.staff_id == market.merchant(session, job.merchant_id).owner_id
+    return not is_owners or bool(offers.askable(session, job, now=now, but=[job.staff_id or ""]))
 
 
 def _next_of_collection(session: Session, job: JobRow, *, now: datetime) -> Next:
@@ -270,8 +280,8 @@ def _look_for_bank(session: Session, rental: RentalRow, job: JobRow, *, now: dat
         session.add(job)
 
 
-def _look_again(session: Session, job: JobRow, due: Next) -> None:
-    job.due_at = due.look_at
+def _look_again(session: Session, rental: RentalRow, job: JobRow, due: Next, now: datetime) -> None:
+    job.due_at = not_past_promise(due.look_at, promised_at=rental.promised_at, now=now)
     session.add(job)
 
 
@@ -339,8 +349,10 @@ def _move_on(
     """Give a delivery to the next best bank, person or merchant.
 
     Returns:
-        False if there is none: nothing has changed.
+        False if there is none, or it was given on often enough: nothing has changed.
     """
+    if rental.attempt >= ATTEMPTS_MAX:
+        return False
     session.flush()
     not_people = [job.staff_id] if why in FAILED and job.staff_id is not None else []
     wanted = choice.wanted_for(session, rental, not_people=not_people, not_banks=not_banks)
@@ -407,13 +419,13 @@ def _reassign(
     now: datetime,
 ) -> None:
     changes: dict[str, Any] = {"staff_id": None, "accepted_at": None, "set_out_at": None}
+    changes["attempt"] = rental.attempt + 1
     if chosen is not None:
         merchant = market.merchant(session, chosen.candidate.merchant_id)
         changes |= {
             "merchant_id": merchant.id,
             "bank_id": chosen.candidate.bank_id,
             "commission_bp": merchant.commission_bp,
-            "attempt": rental.attempt + 1,
         }
     if rental.state is RentalState.REQUESTED:
         note(session, rental, RentalEvent.REASSIGN, now=now, evidence=evidence, **changes)
@@ -441,6 +453,7 @@ def _tell_moved(
         "attempt": rental.attempt,
     }
     notify(session, person_ids=people, kind="rental.reassigned", data=data, now=now)
+    hooks.publish(session, merchant_id=first_id, kind="rental.reassigned", data=data, now=now)
 
 
 def _give_up(

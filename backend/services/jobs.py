@@ -118,8 +118,9 @@ def accept(session: Session, *, who: Principal, job_id: str, now: datetime) -> J
         advance(
             session, rental, RentalEvent.ACCEPT, now=now, by_id=me, staff_id=me, accepted_at=now
         )
+        dispatch.look(session, rental, job, now=now)
     else:
-        job.due_at = now + COLLECT_WITHIN
+        job.due_at, job.reminders = now + COLLECT_WITHIN, 0
         rental.collector_id = me
         session.add_all((rental, job))
         _tell(session, rental, job, "collection.accepted", now)
@@ -131,7 +132,6 @@ def _begin_trip(session: Session, rental: RentalRow, job: JobRow, *, now: dateti
     job.left_m = arrival.from_shop_m(session, job)
     at_best = eta.estimate(eta.Stage.ACCEPTED, distance_m=job.left_m, now=now)
     job.deliver_by = max(job.deliver_by or at_best, at_best)
-    job.due_at = eta.set_out_by(accepted_at=now, deliver_by=job.deliver_by, distance_m=job.left_m)
     session.add(job)
     arrival.refresh(session, rental, job, now=now)
 

@@ -19,6 +19,7 @@ from backend.domain.dispatch import (
     OFFERS_AT_ONCE_MAX,
     OfferEvent,
     OfferState,
+    not_past_promise,
     step_offer,
 )
 from backend.domain.errors import Code, Refusal
@@ -91,10 +92,10 @@ def ask(
                 expires_at=expires_at,
             )
         )
-    job.due_at = expires_at
+    promised_at = rental.promised_at
+    job.due_at = not_past_promise(expires_at, promised_at=promised_at, now=now)
     session.add(job)
     session.flush()
-    promised_at = rental.promised_at
     data = {
         "job_id": job.id,
         "rental_id": rental.id,

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session
 
-from backend.db import market, money, rentals, seam
+from backend.db import market, money, people, rentals, seam
 from backend.db.engine import alone
 from backend.db.seam import Seen
 from backend.db.tables.market import BankRow, MerchantRow
@@ -383,7 +383,6 @@ def one_at_merchant(
 
 def view(session: Session, rental: RentalRow, *, now: datetime) -> RentalView:
     """Put together what is shown of a rental."""
-    names = market.staff_names(session, rental.merchant_id)
     seen = seam.seen(session, rental.bank_id)
     return RentalView(
         rental=rental,
@@ -391,8 +390,8 @@ def view(session: Session, rental: RentalRow, *, now: datetime) -> RentalView:
         bank=market.bank(session, rental.bank_id),
         seen=seen,
         merchant=market.merchant(session, rental.merchant_id),
-        staff_name=names.get(rental.staff_id or ""),
-        collector_name=names.get(rental.collector_id or ""),
+        staff_name=name_of(session, rental, rental.staff_id),
+        collector_name=name_of(session, rental, rental.collector_id),
         deposit=money.deposit(session, rental.id),
         payments=money.payments(session, rental.id),
         steps=rentals.steps(session, rental.id),
@@ -403,6 +402,18 @@ def view(session: Session, rental: RentalRow, *, now: datetime) -> RentalView:
         is_missing=_is_missing(rental, seen, now=now),
         now=now,
     )
+
+
+def name_of(session: Session, rental: RentalRow, person_id: str | None) -> str | None:
+    """What the merchant's people call who brings or fetches a bank; an owner has a name too."""
+    if person_id is None:
+        return None
+    named = market.staff_names(session, rental.merchant_id).get(person_id)
+    shop = market.merchant(session, rental.merchant_id)
+    if named or person_id != shop.owner_id:
+        return named
+    owner = people.person(session, person_id)
+    return (owner.name if owner is not None else "") or shop.name
 
 
 def _is_missing(rental: RentalRow, seen: Seen | None, *, now: datetime) -> bool:

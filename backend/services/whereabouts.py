@@ -1,5 +1,6 @@
 """Where staff are, and in which order they go to the places of their day."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -38,12 +39,18 @@ def tell_position(session: Session, *, who: Principal, at: Point, now: datetime)
         raise Refusal(Code.FORBIDDEN)
     shifts.put_position(session, who.person_id, at, now=now)
     under_way = _delivering(session, who.person_id)
-    ridden = timedelta(0)
-    here = at
+    arrivals = _arrivals(at, under_way, now=now)
+    for job in sorted(under_way, key=lambda job: job.rental_id):  # all lock rentals in one order
+        _came_to(session, job.id, who.person_id, at, expected_at=arrivals[job.id], now=now)
+
+
+def _arrivals(at: Point, under_way: Sequence[JobRow], *, now: datetime) -> dict[str, datetime]:
+    """When they come to each door, from where they are."""
+    here, arrive_at, arrivals = at, now, {}
     for stop in tours.plan(at, [_to_door(job) for job in under_way]):
-        ridden += eta.travel(distance_m(here, stop.point)) + eta.HANDOVER
-        here = stop.point
-        _came_to(session, stop.id, who.person_id, at, expected_at=now + ridden, now=now)
+        arrive_at += eta.travel(distance_m(here, stop.point)) + eta.HANDOVER
+        here, arrivals[stop.id] = stop.point, arrive_at
+    return arrivals
 
 
 def _delivering(session: Session, person_id: str) -> list[JobRow]:
@@ -75,13 +82,13 @@ def _came_to(
     job = jobs.lock(session, job_id)
     if job.state is not JobState.UNDER_WAY or job.staff_id != person_id:
         return
+    arrival.tell(session, rental, expected_at, now=now)
     left_m = distance_m(at, arrival.place_of(job))
     if job.moved_at is None or job.left_m is None or left_m <= job.left_m - NEARER_M:
         job.left_m, job.moved_at = left_m, now
         dispatch.look(session, rental, job, now=now)
     if job.state is not JobState.UNDER_WAY:
         return
-    arrival.tell(session, rental, expected_at, now=now)
     sampled_at = shifts.sampled_at(session, job_id)
     if sampled_at is None or now - sampled_at >= SAMPLE_EVERY:
         session.add(

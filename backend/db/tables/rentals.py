@@ -101,7 +101,9 @@ class RentalRow(SQLModel, table=True):
     promised_at: datetime | None = None
     """By when it was to be delivered: the preset time. Late, the delivery fee is waived."""
     eta_at: datetime | None = None
-    """When it will arrive, as the renter was last told."""
+    """When it will arrive, as far as is known."""
+    eta_told_at: datetime | None = None
+    """The same, as it was last pushed to the renter."""
     abnormal_at: datetime | None = None
     """Since when it is an abnormal order: it missed its preset time, or had to be reassigned."""
     attempt: int = 1

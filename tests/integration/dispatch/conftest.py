@@ -174,6 +174,16 @@ class Town:
             told = notifications.after(session, person_id=me, seq=0, limit=1000)
             return [each.data for each in told if each.kind == kind]
 
+    def hears(self, shop: Shop) -> str:
+        """A computer of this shop's hears what its owner hears, from now on."""
+        path = f"/merchants/{shop.id}/webhooks"
+        return str(shop.owner.did(path, {"url": "https://shop.example/hook"})["id"])
+
+    def messages(self, shop: Shop, hook: str) -> list[str]:
+        """The kinds of what it was told."""
+        told = shop.owner.sees(f"/merchants/{shop.id}/webhooks/{hook}/messages")
+        return [message["kind"] for message in told["items"]]
+
     def delivery(self, rental_id: str) -> dict[str, Any]:
         return dict(self.renter.sees(f"/rentals/{rental_id}/delivery"))
 

@@ -120,3 +120,16 @@ def test_a_bank_that_its_merchant_has_to_look_into_is_not_offered_again(
     with town.world.database.reading() as session:
         row = session.get_one(BankRow, bank)
     assert (row.holder, row.is_offered) == ("merchant", is_offered)
+
+
+def test_a_no_show_is_relieved_however_often_it_was_reminded_of_before(town: Town) -> None:
+    shop = town.shop(staff=2)
+    rental = to_fetch(town, shop)
+    town.turn(seconds=46)
+    assert town.told(shop.owner, "collection.waiting")
+    slow = shop.staff[0]
+    town.does(slow, "accept")
+    town.turn(minutes=60)
+    assert town.jobs(slow) == []
+    assert town.row(rental, JobKind.COLLECTION).staff_id is None
+    collects(town, shop)

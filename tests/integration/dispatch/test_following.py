@@ -39,11 +39,17 @@ def test_the_renter_follows_a_delivery_from_request_to_door(town: Town) -> None:
     assert not done["is_late"]
 
 
-def test_the_owner_who_delivers_has_a_name_too(town: Town) -> None:
+def test_the_owner_who_delivers_and_fetches_has_a_name_too(town: Town) -> None:
     shop = town.shop(staff=0)
     rental = town.ask(shop)
     town.does(shop.owner, "accept")
     assert town.delivery(rental)["staff"] == "shop 0"
+    town.sets_out(shop.owner)
+    town.hands_over(shop.owner)
+    town.renter.did(f"/rentals/{rental}/return", HOME)
+    town.does(shop.owner, "accept")
+    shown = town.world.rental(rental)
+    assert (shown["staff"], shown["collector"]) == ("shop 0", "shop 0")
 
 
 def test_a_shift_of_more_than_three_minutes_is_pushed_and_a_smaller_one_is_not(
@@ -76,12 +82,12 @@ def test_an_estimate_is_never_in_the_past(town: Town) -> None:
 
 
 def test_with_two_deliveries_on_the_way_the_second_waits_for_the_first(town: Town) -> None:
-    shop = town.shop(1_000, banks=2)
+    shop = town.shop(500, banks=2)
     near = town.ask(shop)
     body = {
         "qr_token": town.world.tokens[shop.banks[1]],
-        **metres_north(-1_000),
-        "address": "further down the road",
+        **metres_north(2_500),
+        "address": "the other way",
     }
     far = town.world.people["other"].did("/rentals", body)["id"]
     person = shop.staff[0]
@@ -89,11 +95,12 @@ def test_with_two_deliveries_on_the_way_the_second_waits_for_the_first(town: Tow
         person.did(f"/staff/jobs/{job['id']}/accept")
         label = town.world.tokens[job["bank_id"]]
         person.did(f"/staff/jobs/{job['id']}/set-out", {"qr_token": label})
-    town.is_at(person, 1_000)
+    town.is_at(person, 500)
     first = town.delivery(near)["minutes"]
     second = town.world.people["other"].sees(f"/rentals/{far}/delivery")
-    assert first == 8
-    assert second["minutes"] >= first
+    assert first == 5
+    [*_, told] = town.told(town.world.people["other"], "rental.eta")
+    assert second["minutes"] == told["minutes"] == 21
     assert town.row(far).left_m == 2_000
 
 
@@ -207,6 +214,38 @@ def test_urging_is_bounded(town: Town) -> None:
     assert town.renter.post(path).status_code == 429
     assert town.delivery(rental)["urges_left"] == 0
     assert len(town.told(shop.owner, "rental.urged")) == 5
+
+
+def test_urging_goes_on_an_hour_later_and_a_collection_begins_anew(town: Town) -> None:
+    shop = town.shop()
+    rental = town.ask(shop)
+    town.does(shop.owner, "accept")
+    path = f"/rentals/{rental}/urge"
+    for _ in range(5):
+        town.renter.did(path)
+        town.world.clock.turn(minutes=1)
+    town.world.clock.turn(minutes=9)
+    assert town.renter.post(path).headers["retry-after"] == str(50 * 60)
+    town.world.bank_is(shop.banks[0])
+    town.sets_out(shop.owner)
+    town.hands_over(shop.owner)
+    town.renter.did(f"/rentals/{rental}/return", HOME)
+    assert town.renter.did(path)["urges"] == 1
+    for _ in range(4):
+        town.world.clock.turn(minutes=1)
+        town.renter.did(path)
+    town.world.clock.turn(minutes=59)
+    assert town.renter.post(path).headers["retry-after"] == "60"
+    town.world.clock.turn(minutes=1)
+    assert town.renter.did(path)["urges"] == 6
+
+
+def test_the_merchant_s_own_systems_hear_an_urge_too(town: Town) -> None:
+    shop = town.shop()
+    hook = town.hears(shop)
+    rental = town.ask(shop)
+    town.renter.did(f"/rentals/{rental}/urge")
+    assert town.messages(shop, hook).count("rental.urged") == 1
 
 
 def test_a_collection_may_be_urged_too(town: Town) -> None:

@@ -1,6 +1,6 @@
 """Deliveries that go wrong after somebody took them: noticed, told, and given to somebody else."""
 
-from backend.domain.dispatch import REMINDERS_MAX
+from backend.domain.dispatch import ATTEMPTS_MAX, REMINDERS_MAX
 from tests.integration.dispatch.conftest import Shop, Town
 
 
@@ -141,6 +141,70 @@ def test_a_delivery_that_never_comes_is_given_up_in_the_end(town: Town) -> None:
     assert town.told(town.renter, "rental.undeliverable")
     town.does(shop.owner, "check-in", qr_token=town.world.tokens[shop.banks[0]])
     assert town.holder(shop.banks[0]) == "merchant"
+
+
+def test_a_missed_promise_is_marked_at_its_minute_whoever_has_taken_over(town: Town) -> None:
+    first, second = town.shop(500, staff=0), town.shop(1_000, staff=0)
+    rental = town.ask(first)
+    town.turn(seconds=40)
+    town.does(first.owner, "decline")
+    town.takes_along(second.owner)
+    promised = town.promised(rental)
+    assert town.row(rental).deliver_by - town.now > promised
+    town.turn(seconds=promised.total_seconds() - 1)
+    assert not town.delivery(rental)["is_abnormal"]
+    town.turn(seconds=1)
+    assert town.delivery(rental)["is_abnormal"]
+    assert town.world.state(rental) == "delivering"
+
+
+def test_who_waits_at_the_door_has_not_stalled(town: Town) -> None:
+    shop, _ = town.shop(500), town.shop(1_000)
+    rental = town.ask(shop)
+    quick = shop.staff[0]
+    town.takes_along(quick)
+    town.turn(minutes=4)
+    town.is_at(quick, 10)
+    for _ in range(12):
+        town.turn(minutes=1)
+        town.is_at(quick, 10)
+    assert town.world.state(rental) == "delivering"
+    assert town.told(town.renter, "rental.abnormal") == []
+
+
+def test_going_off_shift_again_and_again_comes_to_an_end(town: Town) -> None:
+    shop = town.shop()
+    rental = town.ask(shop)
+    town.does(shop.owner, "decline")
+    undecided = shop.staff[0]
+    for _ in range(ATTEMPTS_MAX - 1):
+        town.does(undecided, "accept")
+        undecided.did("/staff/shifts/end", {"merchant_id": shop.id})
+        assert town.world.state(rental) == "requested"
+        undecided.did("/staff/shifts", {"merchant_id": shop.id})
+    town.does(undecided, "accept")
+    undecided.did("/staff/shifts/end", {"merchant_id": shop.id})
+    assert town.world.state(rental) == "undeliverable"
+
+
+def test_losing_one_bank_after_another_comes_to_an_end(town: Town) -> None:
+    shop = town.shop(banks=ATTEMPTS_MAX + 1)
+    rental = town.ask(shop)
+    for _ in range(ATTEMPTS_MAX):
+        assert town.world.state(rental) == "requested"
+        bank = town.row(rental).bank_id
+        shop.owner.did(f"/merchants/{shop.id}/banks/{bank}/lost", {"reason": "left on the bus"})
+    assert town.world.state(rental) == "undeliverable"
+
+
+def test_the_systems_of_a_merchant_hear_that_a_rental_left_it(town: Town) -> None:
+    near, far = town.shop(500), town.shop(1_000)
+    hook, other_hook = town.hears(near), town.hears(far)
+    town.ask(near)
+    town.takes_along(near.staff[0])
+    town.does(near.staff[0], "give-back", reason="a flat tyre")
+    assert town.messages(near, hook).count("rental.reassigned") == 1
+    assert "rental.requested" in town.messages(far, other_hook)
 
 
 # -- giving back ---------------------------------------------------------------------------

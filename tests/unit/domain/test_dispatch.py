@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backend.domain.dispatch import (
+    AT_THE_DOOR_M,
     ATTEMPTS_MAX,
     COLLECT_WITHIN,
     GIVE_UP_AFTER,
@@ -17,6 +18,7 @@ from backend.domain.dispatch import (
     OFFER_MOVES,
     PATIENCE,
     ROUNDS_MAX,
+    STALLED_AFTER,
     VALUE_MAX,
     WEIGHTS,
     Act,
@@ -30,6 +32,7 @@ from backend.domain.dispatch import (
     next_of_collection,
     next_of_search,
     next_of_trip,
+    not_past_promise,
     offer_after,
     rank,
     step_offer,
@@ -208,6 +211,22 @@ def test_who_does_not_come_nearer_is_stalled() -> None:
     due = next_of_trip(under_way, now=NOW + MINUTE)
     assert due.look_at == NOW + 11 * MINUTE
     assert next_of_trip(under_way, now=due.look_at).why is EndedWhy.STALLED
+
+
+def test_who_has_arrived_waits_and_has_not_stalled() -> None:
+    promised = NOW + 60 * MINUTE
+    there = trip(set_out_at=NOW, moved_at=NOW, left_m=AT_THE_DOOR_M, deliver_by=promised)
+    assert next_of_trip(there, now=NOW).look_at == promised
+    almost = replace(there, left_m=AT_THE_DOOR_M + 1)
+    assert next_of_trip(almost, now=NOW + STALLED_AFTER).why is EndedWhy.STALLED
+
+
+def test_a_promise_is_not_missed_unnoticed() -> None:
+    promised, later = NOW + MINUTE, NOW + 5 * MINUTE
+    assert not_past_promise(later, promised_at=promised, now=NOW) == promised
+    assert not_past_promise(NOW, promised_at=promised, now=NOW) == NOW
+    assert not_past_promise(later, promised_at=promised, now=promised) == later
+    assert not_past_promise(later, promised_at=None, now=NOW) == later
 
 
 def test_a_long_ride_without_news_is_no_stall() -> None:
