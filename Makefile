@@ -32,6 +32,7 @@ check: setup ## Format, lint, types, import arrows, published contract, lock fil
 	@$(UV) lock --check --quiet --no-python-downloads || { echo 'uv.lock does not fit pyproject.toml. Run: $(UV) lock'; exit 1; }
 
 rows: setup ## Every row of the spec: pass, fail or missing
+	@.ci/programs
 	@$(BIN)/python -m tests.rows
 
 bench: setup ## Messages per second and latencies, beside their floors
