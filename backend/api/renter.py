@@ -90,7 +90,7 @@ class BuyOutIn(In):
     """The price of keeping the bank."""
 
     amount_minor: int = Field(
-        ge=0, description="`tariff.cap_total_minor`, as you saw it.", examples=[9900]
+        ge=0, description="The rental's `buy_out_minor`, as you saw it.", examples=[9900]
     )
 
 

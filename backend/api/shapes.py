@@ -297,6 +297,11 @@ class RentalOut(Out):
     is_final: bool = Field(description="Whether the amount is the bill.")
     currency: str
     lines: list[LineOut]
+    buy_out_minor: int = Field(
+        description="What keeping the bank costs, the time used included: the total cap, less what "
+        "the rentals that this one replaces cost. Send it with the purchase.",
+        examples=[9900],
+    )
     tariff: TermsOut
     deposit: DepositOut | None
     payments: list[PaymentOut]
@@ -364,6 +369,7 @@ class RentalOut(Out):
             is_final=view.is_final,
             currency=view.terms.currency,
             lines=[LineOut.model_validate(line) for line in view.lines],
+            buy_out_minor=view.buy_out_minor,
             tariff=TermsOut.of(view.terms, lang),
             deposit=None if view.deposit is None else DepositOut.of(view.deposit),
             payments=[PaymentOut.of(each) for each in view.payments] if for_renter else [],

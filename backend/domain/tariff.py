@@ -25,6 +25,10 @@ the bill; it is never negative, and never above ``cap_total_minor``; the lines s
 Free minutes belong to a visit, not to a scan: who rents again within ten minutes goes on with
 what was left of them (:func:`free_used`).
 
+A rental that goes on for another one, whose bank was broken, costs what the time of both costs less
+what the time before does: blocks, days and the total cap go on (:class:`Before`). So however often
+a bank is swapped, the bills together are those of one rental that was used for as long.
+
 Whoever calls a delivery off pays the flat fee of its stage instead, or nothing.
 
 Not modelled: time of day, opening hours.
@@ -136,6 +140,20 @@ NOTHING: Final = Price(elapsed_s=0, lines=(), total_minor=ZERO)
 """The price of a rental whose billing never started."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Before:
+    """What a rental goes on from: the rentals that it replaces, the first one to the last."""
+
+    used_s: int = 0
+    """Whole seconds of theirs, from billing start to the end."""
+    cost_minor: Minor = ZERO
+    """What they cost, deliveries included."""
+
+
+FROM_NEW: Final = Before()
+"""It replaces none."""
+
+
 def price(
     terms: Terms,
     *,
@@ -143,6 +161,7 @@ def price(
     end: datetime,
     delivery_late: bool = False,
     free_used_s: int = 0,
+    before: Before = FROM_NEW,
 ) -> Price:
     """Price the time from billing start to the end.
 
@@ -152,11 +171,14 @@ def price(
         end: when it ended, or now for the running total, aware. An end before the start is
             no time: a clock that was set back makes no money.
         delivery_late: whether the delivery missed the promised time.
-        free_used_s: free seconds that an earlier rental of the same visit used up.
+        free_used_s: free seconds that an earlier rental of the same visit used up. Where it goes
+            on from others, those that were used up when the first of them began.
+        before: what it goes on from.
     """
     elapsed_s = max(0, seconds_between(start, end))
     free_s = max(0, terms.free_s - free_used_s)
-    blocks = _blocks(replace(terms, free_s=free_s), elapsed_s)
+    used_s = before.used_s
+    blocks = _blocks(replace(terms, free_s=free_s), since_s=used_s, until_s=used_s + elapsed_s)
     lines = (
         Line(
             kind=LineKind.BLOCKS,
@@ -174,7 +196,7 @@ def price(
         ),
     )
     uncapped = sum(line.amount_minor for line in lines)
-    total = Minor(min(uncapped, terms.cap_total_minor))
+    total = Minor(min(uncapped, terms.cap_total_minor - before.cost_minor))
     over = Line(kind=LineKind.CAP_TOTAL, quantity=1, amount_minor=Minor(total - uncapped))
     return Price(
         elapsed_s=elapsed_s,
@@ -189,12 +211,13 @@ def cancelled(fee_minor: Minor) -> Price:
     return replace(NOTHING, lines=(line,), total_minor=fee_minor)
 
 
-def bought(terms: Terms, *, used: Price) -> Price:
+def bought(terms: Terms, *, used: Price, before: Before = FROM_NEW) -> Price:
     """Price a bank that is kept: the time used, and for the bank the rest of the total cap."""
-    rest = Minor(terms.cap_total_minor - used.total_minor)
+    total = Minor(terms.cap_total_minor - before.cost_minor)
+    rest = Minor(total - used.total_minor)
     line = Line(kind=LineKind.BUY_OUT, quantity=1, amount_minor=rest)
     lines = (*used.lines, line) if rest else used.lines
-    return replace(used, lines=lines, total_minor=terms.cap_total_minor)
+    return replace(used, lines=lines, total_minor=total)
 
 
 BOUGHT_WITHIN_S: Final = 366 * DAY_S
@@ -202,7 +225,12 @@ BOUGHT_WITHIN_S: Final = 366 * DAY_S
 
 
 def reaches_cap_at(
-    terms: Terms, *, start: datetime, delivery_late: bool = False, free_used_s: int = 0
+    terms: Terms,
+    *,
+    start: datetime,
+    delivery_late: bool = False,
+    free_used_s: int = 0,
+    before: Before = FROM_NEW,
 ) -> datetime | None:
     """Find the first second at which the price is the total cap: then the bank is bought.
 
@@ -211,6 +239,7 @@ def reaches_cap_at(
         start: when billing started, aware.
         delivery_late: as for :func:`price`.
         free_used_s: as for :func:`price`.
+        before: as for :func:`price`.
 
     Returns:
         None if the price is under its cap even after a year.
@@ -219,9 +248,14 @@ def reaches_cap_at(
     def is_reached(elapsed_s: int) -> bool:
         end = start + timedelta(seconds=elapsed_s)
         priced = price(
-            terms, start=start, end=end, delivery_late=delivery_late, free_used_s=free_used_s
+            terms,
+            start=start,
+            end=end,
+            delivery_late=delivery_late,
+            free_used_s=free_used_s,
+            before=before,
         )
-        return priced.total_minor >= terms.cap_total_minor
+        return priced.total_minor + before.cost_minor >= terms.cap_total_minor
 
     if not is_reached(BOUGHT_WITHIN_S):
         return None
@@ -238,17 +272,22 @@ class _Blocks:
     discount_minor: Minor
 
 
-def _blocks(terms: Terms, elapsed_s: int) -> _Blocks:
-    """Count the blocks of all days, and those that are above their day's cap."""
-    count = _charged(terms, elapsed_s)
+def _blocks(terms: Terms, *, since_s: int, until_s: int) -> _Blocks:
+    """Count the blocks charged between two seconds, and what their days' caps take off them."""
+    earlier, count = _charged(terms, since_s), _charged(terms, until_s)
     days_capped = discount = 0
-    for day in range(-(-elapsed_s // DAY_S)):
-        before, after = (min(count, _begun(terms, edge * DAY_S)) for edge in (day, day + 1))
-        over = (after - before) * terms.block_price_minor - terms.cap_24h_minor
+    for day in range(-(-until_s // DAY_S)):  # a block may be charged after its day is over
+        over = _over(terms, count, day=day) - _over(terms, earlier, day=day)
         if over > 0:
             days_capped += 1
             discount -= over
-    return _Blocks(count=count, days_capped=days_capped, discount_minor=Minor(discount))
+    return _Blocks(count=count - earlier, days_capped=days_capped, discount_minor=Minor(discount))
+
+
+def _over(terms: Terms, count: int, *, day: int) -> int:
+    """What the blocks of a day, of the first ``count``, come to above its cap."""
+    first, last = (min(count, _begun(terms, edge * DAY_S)) for edge in (day, day + 1))
+    return max(0, (last - first) * terms.block_price_minor - terms.cap_24h_minor)
 
 
 def _begun(terms: Terms, elapsed_s: int) -> int:

@@ -46,6 +46,7 @@ def note_evidence(session: Session, rental: RentalRow) -> None:
     if rental.state not in _METERED or rental.confirmed_at is None:
         return
     rental.output_off_at = seam.idle_since(session, rental.bank_id)
+    _go_on(session, rental)
     if rental.billing_start_at is None:
         rental.plugged_at = _plugged_at(session, rental)
         start = billing_start(
@@ -65,33 +66,46 @@ def note_evidence(session: Session, rental: RentalRow) -> None:
 def _start_meter(session: Session, rental: RentalRow, *, at: datetime) -> None:
     """Start billing, with what is left of the free minutes, and look again at the cap."""
     rental.billing_start_at = at
-    rental.free_used_s = _free_used_s(session, rental, at=at)
+    if _replaced(session, rental) is None:
+        rental.free_used_s = _free_used_s(session, rental, at=at)
     capped = capped_at(rental)
     if capped is not None:
         first_look = rental.due_at or (rental.handed_over_at or at) + REMIND_EVERY
         rental.due_at = min(first_look, capped)
 
 
+def _go_on(session: Session, rental: RentalRow) -> None:
+    """Take over what the rental that this one goes on for used and cost, as far as is known."""
+    replaced = _replaced(session, rental)
+    if replaced is None:
+        return
+    used = price_at(replaced, now=rental.billing_start_at or rental.requested_at)
+    rental.free_used_s = replaced.free_used_s
+    rental.used_before_s = replaced.used_before_s + used.elapsed_s
+    rental.cost_before_minor = replaced.cost_before_minor + used.total_minor
+
+
+def _replaced(session: Session, rental: RentalRow) -> RentalRow | None:
+    """The rental that this one goes on for, past those that were never metered."""
+    while rental.replaces_id is not None:
+        rental = rentals.read(session, rental.replaces_id)
+        if rental.billing_start_at is not None:
+            return rental
+    return None
+
+
 def _free_used_s(session: Session, rental: RentalRow, *, at: datetime) -> int:
-    """Free seconds that are used up: by a rental that just ended, or by the one this replaces."""
-    terms = terms_of(rental)
-    if rental.replaces_id is not None:
-        replaced = rentals.read(session, rental.replaces_id)
-        return min(terms.free_s, _visit_s(replaced, now=at))
+    """Free seconds that a rental which just ended has used up."""
     earlier = rentals.last_metered(session, rental.renter_id, before=at, but=rental.id)
     if earlier is None or earlier.billing_start_at is None:
         return 0
+    behind_s = earlier.free_used_s + earlier.used_before_s
     return tariff.free_used(
-        terms,
-        earlier_start=earlier.billing_start_at - timedelta(seconds=earlier.free_used_s),
+        terms_of(rental),
+        earlier_start=earlier.billing_start_at - timedelta(seconds=behind_s),
         earlier_end=end_at(earlier, now=at),
         start=at,
     )
-
-
-def _visit_s(rental: RentalRow, *, now: datetime) -> int:
-    """How much of a visit's free time is behind a rental, its forerunners' included."""
-    return rental.free_used_s + price_at(rental, now=now).elapsed_s
 
 
 def _plugged_at(session: Session, rental: RentalRow) -> datetime | None:
@@ -132,7 +146,17 @@ def capped_at(rental: RentalRow) -> datetime | None:
         start=rental.billing_start_at,
         delivery_late=rental.is_delivery_free,
         free_used_s=rental.free_used_s,
+        before=_before(rental),
     )
+
+
+def _before(rental: RentalRow) -> tariff.Before:
+    return tariff.Before(used_s=rental.used_before_s, cost_minor=Minor(rental.cost_before_minor))
+
+
+def bought(rental: RentalRow, *, at: datetime) -> tariff.Price:
+    """What it costs to keep the bank: the time used, and the rest of the total cap."""
+    return tariff.bought(terms_of(rental), used=price_at(rental, now=at), before=_before(rental))
 
 
 def _ended_at(rental: RentalRow, *, collected_at: datetime | None) -> datetime | None:
@@ -155,6 +179,7 @@ def _price(rental: RentalRow, *, end: datetime) -> tariff.Price:
         end=end,
         delivery_late=rental.is_delivery_free,
         free_used_s=rental.free_used_s,
+        before=_before(rental),
     )
 
 

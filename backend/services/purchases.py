@@ -12,8 +12,7 @@ from sqlmodel import Session
 from backend.db import market, rentals, seam
 from backend.db.tables.market import BankRow
 from backend.db.tables.rentals import RentalRow
-from backend.domain import tariff
-from backend.domain.credit import CreditKind
+from backend.domain.credit import CreditKind, too_much
 from backend.domain.custody import Holder, Proof
 from backend.domain.errors import Code, Refusal
 from backend.domain.money import Minor
@@ -36,7 +35,8 @@ def buy(
         session: a writing transaction.
         who: the renter.
         rental_id: theirs.
-        amount_minor: the total cap, as they saw it.
+        amount_minor: the price, as they saw it: the total cap, less what rentals that this one
+            replaces cost.
         now: the time.
 
     Raises:
@@ -45,10 +45,12 @@ def buy(
     rental = own_locked(session, who, rental_id)
     terms = billing.terms_of(rental)
     step(rental.state, RentalEvent.BUY_OUT)
-    if amount_minor != terms.cap_total_minor:
+    billing.note_evidence(session, rental)
+    price = billing.bought(rental, at=now).total_minor
+    if amount_minor != price:
         raise Refusal(
             Code.AMOUNT_MISMATCH,
-            expected_minor=terms.cap_total_minor,
+            expected_minor=price,
             got_minor=amount_minor,
             currency=terms.currency,
         )
@@ -59,7 +61,7 @@ def buy(
 def sell(
     session: Session, rental: RentalRow, *, by_id: str, why: str, at: datetime, now: datetime
 ) -> None:
-    """Bill a bank that does not come back, at the total cap; it is the renter's from now on.
+    """Bill a bank that does not come back, up to the total cap; it is the renter's from now on.
 
     Args:
         session: a writing transaction; the rental is locked in it.
@@ -76,7 +78,6 @@ def sell(
     billing.note_evidence(session, rental)
     if rental.confirmed_at is None:
         raise Refusal(Code.WRONG_STATE, state=rental.state, event=RentalEvent.BUY_OUT)
-    used = billing.price_at(rental, now=at)
     bank = market.bank(session, rental.bank_id)
     dispatch.end_jobs(session, rental, why="bought", now=now)
     seam.withdraw_all(session, bank.id, now=now)
@@ -95,7 +96,7 @@ def sell(
         session,
         rental,
         RentalEvent.BUY_OUT,
-        price=tariff.bought(billing.terms_of(rental), used=used),
+        price=billing.bought(rental, at=at),
         end=billing.end_at(rental, now=at),
         now=now,
         by_id=by_id,

@@ -255,6 +255,8 @@ class RentalView:
     amount_minor: int
     """The bill, or what it would be now."""
     lines: list[dict[str, object]]
+    buy_out_minor: Minor
+    """What keeping the bank costs, the time used included."""
     cancel_fee: CancelFee | None
     """None: it can not be called off any more."""
     is_missing: bool
@@ -398,6 +400,7 @@ def view(session: Session, rental: RentalRow, *, now: datetime) -> RentalView:
         elapsed_s=billing.price_at(rental, now=now).elapsed_s,
         amount_minor=billing.amount_of(rental, now=now),
         lines=billing.lines_of(rental, now=now),
+        buy_out_minor=billing.bought(rental, at=now).total_minor,
         cancel_fee=cancel_fee_of(rental, now=now),
         is_missing=_is_missing(rental, seen, now=now),
         now=now,

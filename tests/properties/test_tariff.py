@@ -10,14 +10,18 @@ from hypothesis import strategies as st
 from backend.domain import tariff
 from backend.domain.money import Currency, Minor
 from backend.domain.tariff import (
+    FROM_NEW,
+    Before,
     BillingStart,
     LineKind,
     Rounding,
     Terms,
+    bought,
     free_used,
     from_json,
     lint,
     price,
+    reaches_cap_at,
     to_json,
 )
 from tests.prices import mismatches, walked
@@ -209,6 +213,64 @@ def test_splitting_a_rental_in_two_costs_one_block_more_at_the_most_and_frees_no
     assert abs(in_two - whole) <= of.block_price_minor
     if of.rounding is Rounding.CEIL:
         assert whole <= in_two
+
+
+def chain(of, spans, *, late, free_used_s):
+    """The bills of a rental and of those that replace it, and what the next would go on from."""
+    bills, before = [], FROM_NEW
+    for span in spans:
+        bill = price(
+            of,
+            start=START,
+            end=START + timedelta(seconds=span),
+            delivery_late=late or bool(bills),
+            free_used_s=free_used_s,
+            before=before,
+        )
+        bills.append(bill)
+        before = Before(
+            used_s=before.used_s + span, cost_minor=before.cost_minor + bill.total_minor
+        )
+    return bills, before
+
+
+spans = st.lists(st.integers(0, 3 * DAY), min_size=1, max_size=4)
+
+
+@given(terms(), spans, st.booleans(), st.integers(0, DAY))
+def test_however_often_a_bank_is_swapped_the_bills_are_those_of_one_rental(
+    of, spans, late, free_used_s
+):
+    bills, before = chain(of, spans, late=late, free_used_s=free_used_s)
+
+    whole = walked(of, sum(spans), late=late, free_used_s=free_used_s)
+    assert sum(bill.total_minor for bill in bills) == before.cost_minor == whole
+    assert before.used_s == sum(bill.elapsed_s for bill in bills)
+    for bill in bills:
+        assert sum(line.amount_minor for line in bill.lines) == bill.total_minor >= 0
+        assert all(line.amount_minor and line.quantity > 0 for line in bill.lines)
+
+
+@given(terms(), spans, st.integers(0, DAY))
+def test_a_substitute_that_is_kept_costs_the_rest_of_the_cap(of, spans, more):
+    _, before = chain(of, spans, late=False, free_used_s=0)
+    used = price(
+        of, start=START, end=START + timedelta(seconds=more), delivery_late=True, before=before
+    )
+    kept = bought(of, used=used, before=before)
+
+    assert before.cost_minor + kept.total_minor == of.cap_total_minor
+    assert sum(line.amount_minor for line in kept.lines) == kept.total_minor
+
+
+@given(terms(), spans)
+def test_a_substitute_counts_as_bought_when_the_chain_has_reached_the_cap(of, spans):
+    _, before = chain(of, spans, late=False, free_used_s=0)
+    at = reaches_cap_at(of, start=START, delivery_late=True, before=before)
+    alone = reaches_cap_at(of, start=START)
+
+    if alone is not None and at is not None:
+        assert at == max(START, alone - timedelta(seconds=before.used_s))
 
 
 @given(used)

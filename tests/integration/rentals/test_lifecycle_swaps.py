@@ -1,8 +1,14 @@
 """A broken bank is swapped for another one, for nothing."""
 
+from dataclasses import replace
 from typing import Any
 
+import pytest
+
+from backend.domain.dispatch import Ranked
+from backend.services import choice
 from gateway import events
+from tests.integration.rentals.conftest import HOME
 
 BANKS = ("LW-0001", "LW-0002", "LW-0003", "LW-0004")
 
@@ -26,8 +32,8 @@ def _does(world: Any, rental: str, verb: str, **body: Any) -> None:
     world.people["staff"].did(path, body or None)
 
 
-def _brought(world: Any, rental: str) -> None:
-    """The substitute is brought, and feeds."""
+def _brought(world: Any, rental: str, *, is_started: bool = True) -> None:
+    """The substitute is brought, and feeds, or never does."""
     bank = world.rental(rental)["bank"]["id"]
     label = world.tokens[bank]
     _does(world, rental, "accept")
@@ -40,7 +46,10 @@ def _brought(world: Any, rental: str) -> None:
     world.send()
     world.notice(world.provider.agree(world.ref(payment["id"])))
     world.clock.turn(seconds=2)
-    world.feeds(bank)
+    if is_started:
+        world.feeds(bank)
+    else:
+        world.ended(events.CommandExpired, "not_carried_out")
     world.follow()
 
 
@@ -79,6 +88,97 @@ def test_a_substitute_costs_no_delivery_and_renews_no_free_minutes(world: Any) -
         ("delivery", 500),
         ("delivery_late", -500),
     ]
+
+
+def test_a_swap_does_not_begin_the_daily_cap_anew(world: Any) -> None:
+    world.market(banks=BANKS, cap_24h_minor=1000)
+    old = world.renting()
+    world.clock.turn(hours=6)
+    _others_are_well(world)
+    new = _swap(world, old).json()["id"]
+    assert world.rental(old)["amount_minor"] == 1500
+    world.clock.turn(minutes=30)
+    _brought(world, new)
+    world.clock.turn(hours=6)
+    told = world.rental(new)
+    assert (told["state"], told["amount_minor"]) == ("renting", 0)
+    assert told["lines"][:2] == [
+        {"kind": "blocks", "quantity": 24, "amount_minor": 2400},
+        {"kind": "cap_24h", "quantity": 1, "amount_minor": -2400},
+    ]
+    assert told["duration_s"] == 6 * 3600
+    world.clock.turn(hours=13)
+    assert world.rental(new)["amount_minor"] == 400  # an hour of the second day
+    assert _billed(world, new) == 400
+    assert _billed(world, old) == 1500
+
+
+def _billed(world: Any, rental: str) -> int:
+    """Fetched, if it was not sent for already, and billed."""
+    bank = world.rental(rental)["bank"]["id"]
+    if world.state(rental) == "renting":
+        world.people["renter"].did(f"/rentals/{rental}/return", HOME)
+    _does(world, rental, "accept")
+    _does(world, rental, "collect", qr_token=world.tokens[bank])
+    _does(world, rental, "check-in", qr_token=world.tokens[bank])
+    told = world.rental(rental)
+    assert told["is_final"]
+    return int(told["amount_minor"])
+
+
+def test_what_was_used_before_a_swap_counts_against_the_price_of_the_bank(world: Any) -> None:
+    world.market(banks=BANKS)
+    old = world.renting()
+    world.clock.turn(hours=1)
+    _others_are_well(world)
+    new = _swap(world, old).json()["id"]
+    world.clock.turn(minutes=5)
+    _brought(world, new)
+    world.clock.turn(hours=1)
+    me = world.people["renter"]
+    assert world.rental(new)["buy_out_minor"] == 9900 - 900
+    dear = me.post(f"/rentals/{new}/buy-out", {"amount_minor": 9900})
+    assert (dear.json()["code"], dear.json()["facts"]["expected_minor"]) == (
+        "amount_mismatch",
+        9000,
+    )
+    bought = me.did(f"/rentals/{new}/buy-out", {"amount_minor": 9000})
+    assert bought["amount_minor"] == 9000
+    assert [(line["kind"], line["amount_minor"]) for line in bought["lines"]][-1] == (
+        "buy_out",
+        8600,
+    )
+
+
+def test_a_substitute_counts_as_bought_when_all_banks_together_cost_the_cap(world: Any) -> None:
+    world.market(banks=BANKS, cap_24h_minor=1000, cap_total_minor=2500, deposit_minor=2500)
+    old = world.renting()
+    world.clock.turn(hours=6)
+    _others_are_well(world)
+    new = _swap(world, old).json()["id"]
+    world.clock.turn(minutes=5)
+    _brought(world, new)
+    world.clock.turn(hours=30)
+    world.look_after_banks()
+    told = world.rental(new)
+    assert (told["state"], told["amount_minor"]) == ("payment_due", 1000)
+    assert told["bought_out_at"] is not None
+
+
+def test_a_bank_that_never_started_is_passed_over_for_what_was_used_before(world: Any) -> None:
+    world.market(banks=BANKS, free_s=600)
+    first = world.renting()
+    world.clock.turn(minutes=8)
+    _others_are_well(world)
+    second = _swap(world, first).json()["id"]
+    world.clock.turn(minutes=5)
+    _brought(world, second, is_started=False)
+    _others_are_well(world)
+    third = _swap(world, second).json()["id"]
+    world.clock.turn(minutes=5)
+    _brought(world, third)
+    world.clock.turn(minutes=3)
+    assert world.rental(third)["amount_minor"] == 100
 
 
 def test_swapping_twice_is_one_substitute(world: Any) -> None:
