@@ -95,7 +95,7 @@ class PayoutStatus(StrEnum):
     PENDING = "pending"
     """On its way: it may still fail."""
     PAID = "paid"
-    """Arrived: final."""
+    """Arrived. It may come back, rarely, and days later."""
     FAILED = "failed"
     """Came back, or never left: final, and we have the money."""
 
@@ -118,6 +118,22 @@ class ProviderPayout:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderRefund:
+    """What became of money that was to go back to a payer, after the provider took that on."""
+
+    ref: str
+    """The provider's id of it."""
+    key: str
+    """The key that it was asked for with."""
+    is_gone: bool
+    """It arrived; else it came back, and we have the money."""
+    amount_minor: int
+    currency: str
+    failure: str = ""
+    """Why it came back, in the provider's words."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderNotice:
     """A webhook whose signature was checked."""
 
@@ -128,8 +144,10 @@ class ProviderNotice:
     payment: ProviderPayment | None
     """The payment as it was when the notice was made; None: it is about something else."""
     payout: ProviderPayout | None = None
-    """The payout as it was when the notice was made. Of the two, at most one is there; none, if
-    the notice is genuine and tells nothing that moves money of ours."""
+    """The payout as it was when the notice was made."""
+    refund: ProviderRefund | None = None
+    """What became of a refund. Of the three, at most one is there; none, if the notice is genuine
+    and tells nothing that moves money of ours."""
     at: datetime
     """When it happened, by the provider's clock (aware UTC)."""
 
@@ -238,6 +256,9 @@ class Provider(Protocol):
 
     def refund(self, ref: str, *, key: str, amount_minor: int) -> ProviderPayment:
         """Give back part or all of what was taken; more than once if the sum allows.
+
+        The answer says that the provider took it on. That it could not be brought to the payer
+        is told by a notice, which may come days later.
 
         Raises:
             ProviderDeclined: nothing was taken, or less than that is left.

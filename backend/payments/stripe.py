@@ -8,12 +8,13 @@ the session is what we keep and name (``ref``), and the intent is reached throug
 is the same with ``capture_method: manual``.
 
 Each wish carries its key as ``Idempotency-Key``; Stripe repeats its first answer, also an
-error, for a day. The library's own retries are off: whoever stored the key repeats. After a
-wish we look at the session, so that what we tell is always how it stands.
+error, for a day, and may have forgotten it then. The library's own retries are off: whoever stored
+the key repeats. What was captured or let go is so once, whatever the key; a session that nobody
+heard of is over by then. Only a refund could be made twice: so each bears its key, and is looked
+for first. After a wish we look at the session, so that what we tell is always how it stands.
 
 Have Stripe send the events of ``NOTICES``; others move nothing and are told without a payment.
-Two things no session tells: that a hold ran out, and that a refund failed after it was taken
-on. The first is heard when the payment is fetched, the second on Stripe's dashboard.
+One thing no event tells: that a hold ran out. It is heard when the payment is fetched.
 
 Sources: https://docs.stripe.com/api/checkout/sessions, /api/idempotent_requests,
 /api/transfers, /webhooks#verify-manually
@@ -40,6 +41,7 @@ from backend.payments.port import (
     ProviderNotice,
     ProviderPayment,
     ProviderPayout,
+    ProviderRefund,
 )
 from backend.payments.stripe_wire import Event, Page, Refund, Session, Transfer, Wire
 
@@ -253,16 +255,35 @@ class StripeProvider:
     def refund(self, ref: str, *, key: str, amount_minor: int) -> ProviderPayment:
         """See the port."""
         intent = self._intent(ref)
-        with _asking():
-            answer = self._stripe.refunds.create(
-                params={"payment_intent": intent, "amount": amount_minor},
-                options={"idempotency_key": key},
-            )
-        refund = _read(Refund, answer)
-        if refund.status in {"failed", "canceled"}:
+        refund = self._refund_under(intent, key) or self._refund(intent, key, amount_minor)
+        if refund.has_failed:
             reason = "refund_failed"
             raise ProviderDeclined(reason, refund.failure_reason or "Stripe does not say why")
         return self.fetch(ref)
+
+    def _refund_under(self, intent: str, key: str) -> Refund | None:
+        """The refund that was made with this key, however long ago."""
+        with _asking():
+            answer = self._stripe.refunds.list(params={"payment_intent": intent, "limit": 100})
+        page = _read(Page, answer)
+        refunds = (_read(Refund, each) for each in page.data)
+        found = next((each for each in refunds if each.metadata.key == key), None)
+        if found is None and page.has_more:
+            message = "Stripe has more refunds of this payment than we look through"
+            raise ProviderAway(message)
+        return found
+
+    def _refund(self, intent: str, key: str, amount_minor: int) -> Refund:
+        with _asking():
+            answer = self._stripe.refunds.create(
+                params={
+                    "payment_intent": intent,
+                    "amount": amount_minor,
+                    "metadata": {"key": key},
+                },
+                options={"idempotency_key": key},
+            )
+        return _read(Refund, answer)
 
     def _session(self, ref: str) -> Session:
         with _asking():
@@ -326,11 +347,16 @@ class StripeProvider:
         _verify(self._webhook_secret, headers=headers, body=body, now=now)
         try:
             event = Event.model_validate_json(body)
-            payment, payout = event.subject()
+            told = event.subject()
         except ValidationError as error:
             raise BadNotice(NoticeFault.UNREADABLE, _first(error)) from error
         return ProviderNotice(
-            id=event.id, kind=event.type, payment=payment, payout=payout, at=event.created
+            id=event.id,
+            kind=event.type,
+            payment=told if isinstance(told, ProviderPayment) else None,
+            payout=told if isinstance(told, ProviderPayout) else None,
+            refund=told if isinstance(told, ProviderRefund) else None,
+            at=event.created,
         )
 
 

@@ -29,6 +29,7 @@ from backend.payments.port import (
     ProviderAway,
     ProviderPayment,
     ProviderPayout,
+    ProviderRefund,
 )
 
 HOLD_AT_LEAST: Final = timedelta(days=4, hours=18)
@@ -234,11 +235,39 @@ class Page(Wire):
     has_more: bool = False
 
 
+class _RefundMetadata(Wire):
+    """What we wrote on the refund; not on one that somebody made by hand."""
+
+    key: str = ""
+
+
 class Refund(Wire):
     """Money that goes back to who paid it."""
 
+    id: str
     status: str
+    amount: _Minor
+    currency: _Currency
     failure_reason: str | None = None
+    metadata: _RefundMetadata = _RefundMetadata()
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether we have the money again."""
+        return self.status in {"failed", "canceled"}
+
+    def told(self) -> ProviderRefund | None:
+        """The same in the port's words; None: it is none of ours."""
+        if not self.metadata.key:
+            return None
+        return ProviderRefund(
+            ref=self.id,
+            key=self.metadata.key,
+            is_gone=not self.has_failed,
+            amount_minor=self.amount,
+            currency=self.currency,
+            failure=self.failure_reason or "",
+        )
 
 
 class Transfer(Wire):
@@ -276,13 +305,15 @@ class Event(Wire):
     created: _Instant
     data: _Data
 
-    def subject(self) -> tuple[ProviderPayment | None, ProviderPayout | None]:
-        """What it is about; neither, if it is of a kind that moves nothing here."""
+    def subject(self) -> ProviderPayment | ProviderPayout | ProviderRefund | None:
+        """What it is about; None, if it is of a kind that moves nothing here."""
         if self.type not in NOTICES:
-            return None, None
+            return None
         if self.type.startswith("transfer."):
-            return None, Transfer.model_validate(self.data.object).told()
-        return Session.model_validate(self.data.object).noticed(self.type, self.created), None
+            return Transfer.model_validate(self.data.object).told()
+        if self.type.startswith("refund."):
+            return Refund.model_validate(self.data.object).told()
+        return Session.model_validate(self.data.object).noticed(self.type, self.created)
 
 
 NOTICES: Final = (
@@ -292,5 +323,6 @@ NOTICES: Final = (
     "checkout.session.expired",
     "transfer.created",
     "transfer.reversed",
+    "refund.failed",
 )
 """The kinds of event to have sent."""

@@ -45,10 +45,12 @@ from backend.payments.port import (
     ProviderDeclined,
     ProviderNotice,
     ProviderPayment,
+    ProviderRefund,
 )
 from backend.payments.wechat_keys import Keys, WechatAccount
 from backend.payments.wechat_wire import (
     CURRENCY,
+    FAILED,
     MISCONFIGURED,
     NativeOpened,
     NoSuch,
@@ -57,6 +59,7 @@ from backend.payments.wechat_wire import (
     Problem,
     Product,
     Refund,
+    RefundNotice,
     Trade,
     Wire,
     meaning,
@@ -203,7 +206,7 @@ class WechatProvider:
     def _refunded(self, reference: str) -> int:
         """How much went back, or is on its way: each key was stored before it was used."""
         refunds = (self._refund(key) for key in self._refund_keys(reference))
-        return sum(each.amount.refund for each in refunds if each and each.status != "CLOSED")
+        return sum(each.amount.refund for each in refunds if each and each.status not in FAILED)
 
     def _refund(self, key: str) -> Refund | None:
         try:
@@ -258,11 +261,11 @@ class WechatProvider:
             code = "NOT_PAID"
             raise ProviderDeclined(code, "nothing was taken that could be given back")
         amount = {"refund": amount_minor, "total": paid.captured_minor, "currency": CURRENCY}
-        wish = {**of, "out_refund_no": refund_number(key), "amount": amount}
-        refund = _read(Refund, self._ask("POST", _REFUNDS, wish))
-        if refund.status == "CLOSED":
-            code = "REFUND_CLOSED"
-            raise ProviderDeclined(code, "WeChat Pay closed the refund")
+        named = {"out_refund_no": refund_number(key), "notify_url": self._account.notify_url}
+        refund = _read(Refund, self._ask("POST", _REFUNDS, {**of, **named, "amount": amount}))
+        if refund.status in FAILED:
+            code = f"REFUND_{refund.status}"
+            raise ProviderDeclined(code, "the refund does not reach the payer")
         return self.fetch(ref)
 
     def _order_wish(self, **more: Any) -> dict[str, Any]:
@@ -320,23 +323,37 @@ class WechatProvider:
             raise BadNotice(NoticeFault.STALE, detail)
         try:
             notice = Notice.model_validate_json(body)
-            payment = _subject(notice.event_type, self._keys.unseal(notice.resource))
+            told = self._subject(notice.event_type, self._keys.unseal(notice.resource))
         except ValidationError as error:
             raise BadNotice(NoticeFault.UNREADABLE, _first(error)) from error
         at = notice.create_time.astimezone(UTC)
-        return ProviderNotice(id=notice.id, kind=notice.event_type, payment=payment, at=at)
+        return ProviderNotice(
+            id=notice.id,
+            kind=notice.event_type,
+            payment=told if isinstance(told, ProviderPayment) else None,
+            refund=told if isinstance(told, ProviderRefund) else None,
+            at=at,
+        )
 
+    def _subject(self, kind: str, resource: str) -> ProviderPayment | ProviderRefund | None:
+        """What a notice is about; None, if it moves nothing that the answers do not tell better."""
+        if kind.startswith("TRANSACTION."):
+            return Trade.model_validate_json(resource).told()
+        if kind in {"PAYSCORE.USER_CONFIRM", "PAYSCORE.USER_PAID"}:
+            return Order.model_validate_json(resource).told()
+        if kind.startswith("REFUND."):
+            return self._subject_of_refund(RefundNotice.model_validate_json(resource))
+        return None
 
-def _subject(kind: str, resource: str) -> ProviderPayment | None:
-    """What a notice is about; None, if it moves nothing that the answers do not tell better."""
-    if kind.startswith("TRANSACTION."):
-        return Trade.model_validate_json(resource).told()
-    if kind in {"PAYSCORE.USER_CONFIRM", "PAYSCORE.USER_PAID"}:
-        return Order.model_validate_json(resource).told()
-    if kind == "REFUND.ABNORMAL":
+    def _subject_of_refund(self, notice: RefundNotice) -> ProviderRefund | None:
+        """A refund by its number: only who has its key can tell it. None: nobody waits for it."""
+        for key in self._refund_keys(notice.out_trade_no):
+            if refund_number(key) == notice.out_refund_no:
+                return notice.told(key)
+        if notice.refund_status not in FAILED:
+            return None
         detail = "a refund cannot reach the payer: see the merchant platform"
         raise BadNotice(NoticeFault.UNREADABLE, detail)
-    return None
 
 
 def _error(answer: httpx.Response) -> ProviderDeclined | ProviderAway:

@@ -25,7 +25,13 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from backend.payments.port import PaymentStatus, ProviderAway, ProviderDeclined, ProviderPayment
+from backend.payments.port import (
+    PaymentStatus,
+    ProviderAway,
+    ProviderDeclined,
+    ProviderPayment,
+    ProviderRefund,
+)
 
 CURRENCY: Final = "CNY"
 """The only one."""
@@ -257,11 +263,38 @@ class _RefundAmount(Wire):
     refund: _Minor
 
 
+_RefundStatus = Literal["SUCCESS", "CLOSED", "PROCESSING", "ABNORMAL"]
+FAILED: Final = frozenset({"CLOSED", "ABNORMAL"})
+"""It did not reach the payer: closed, or their bank sends it back. We have the money."""
+
+
 class Refund(Wire):
     """Money on its way back."""
 
-    status: Literal["SUCCESS", "CLOSED", "PROCESSING", "ABNORMAL"]
+    status: _RefundStatus
     amount: _RefundAmount
+
+
+class RefundNotice(Wire):
+    """What a notice tells of it."""
+
+    out_trade_no: str = ""
+    out_refund_no: str
+    refund_id: str = ""
+    refund_status: _RefundStatus
+    amount: _RefundAmount
+
+    def told(self, key: str) -> ProviderRefund:
+        """The same in the port's words, if it was asked for with this key."""
+        has_failed = self.refund_status in FAILED
+        return ProviderRefund(
+            ref=self.refund_id,
+            key=key,
+            is_gone=not has_failed,
+            amount_minor=self.amount.refund,
+            currency=CURRENCY,
+            failure=self.refund_status if has_failed else "",
+        )
 
 
 class Sealed(Wire):

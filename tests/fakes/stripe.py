@@ -103,6 +103,8 @@ class Stripe:
     """The webhooks, in order."""
     loses_next_answer: bool = False
     _sessions: dict[str, Json] = field(default_factory=dict)
+    _refunds: list[Json] = field(default_factory=list)
+    """Newest first."""
     _reasons: dict[str, str] = field(default_factory=dict)
     """Why an intent was canceled."""
     _answers: dict[str, tuple[str, tuple[int, Json]]] = field(default_factory=dict)
@@ -135,6 +137,16 @@ class Stripe:
             elif session["status"] == "complete":
                 self._run_out(session["payment_intent"], then)
 
+    def keys_are_forgotten(self) -> None:
+        """A day has passed since they were used."""
+        self._answers.clear()
+
+    def refund_fails(self, key: str) -> None:
+        """The payer's bank sends back what was asked for with this key."""
+        refund = next(each for each in self._refunds if each["metadata"]["key"] == key)
+        refund.update(status="failed", failure_reason="expired_or_canceled_card")
+        self._tell("refund.failed", refund)
+
     def _run_out(self, intent_id: str, then: float) -> None:
         intent = self._intent(intent_id)
         card = intent["latest_charge"]["payment_method_details"]["card"]
@@ -166,13 +178,13 @@ class Stripe:
         digest = hmac.digest(WEBHOOK_SECRET.encode(), b"%d." % moment + body, hashlib.sha256)
         return Sent({"Stripe-Signature": f"t={moment},v1={digest.hex()}"}, body)
 
-    def _tell(self, kind: str, session: Json) -> None:
+    def _tell(self, kind: str, subject: Json) -> None:
         event = {
             "id": f"evt_{next(self._numbers)}",
             "object": "event",
             "created": _now(),
             "type": kind,
-            "data": {"object": _shown(session)},
+            "data": {"object": _shown(subject)},
         }
         self.sent.append(self.signed(json.dumps(event, indent=2).encode()))
 
@@ -215,6 +227,7 @@ class Stripe:
             (rf"POST {intents}/(\w+)/capture", self._capture),
             (rf"POST {intents}/(\w+)/cancel", self._cancel),
             ("POST /v1/refunds", self._refund),
+            ("GET /v1/refunds", self._list_refunds),
         ]
 
     def _open(self, form: Json) -> Json:
@@ -295,7 +308,17 @@ class Stripe:
         left = intent["amount_received"] - intent["latest_charge"]["amount_refunded"]
         if int(form["amount"]) > left:
             raise Refused(400, message=f"Refund amount is greater than unrefunded amount {left}")
-        return self._behind("POST", "/v1/refunds", form)
+        self._refunds.insert(0, self._behind("POST", "/v1/refunds", form))
+        return self._refunds[0]
+
+    def _list_refunds(self, form: Json) -> Json:
+        named = [each for each in self._refunds if each["payment_intent"] == form["payment_intent"]]
+        limit = int(form.get("limit", 10))
+        return _page(named[:limit], has_more=len(named) > limit)
+
+    def _failed_minor(self, intent_id: str) -> int:
+        failed = [each for each in self._refunds if each["status"] == "failed"]
+        return sum(each["amount"] for each in failed if each["payment_intent"] == intent_id)
 
     def _session(self, id_: str) -> Json:
         if id_ not in self._sessions:
@@ -324,7 +347,7 @@ class Stripe:
             freed = sum(each["amount"] for each in refunds if each["payment_intent"] is None)
             received = charge["amount"] - freed if intent["status"] == "succeeded" else 0
             charge["amount_captured"] = received
-            charge["amount_refunded"] -= freed
+            charge["amount_refunded"] -= freed + self._failed_minor(id_)
             card = {"capture_before": charge["created"] + HOLD_LIVES_S}
             charge["payment_method_details"] = {"type": "card", "card": card}
         intent["amount_received"] = received

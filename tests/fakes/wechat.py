@@ -147,6 +147,22 @@ class WechatPay:
         """A month is over and nobody confirmed."""
         self.orders[reference]["state"] = "EXPIRED"
 
+    def refund_bounces(self, number: str) -> None:
+        """The payer's bank sends back what was on its way."""
+        self._refund_ends(number, "ABNORMAL")
+
+    def refund_arrives(self, number: str) -> None:
+        """It reaches the payer; where it had bounced, since somebody saw to it."""
+        self._refund_ends(number, "SUCCESS")
+
+    def _refund_ends(self, number: str, status: str) -> None:
+        with self._lock:
+            refund = self.refunds[number]
+            refund["status"] = status
+            named = ("out_trade_no", "out_refund_no", "refund_id", "transaction_id", "amount")
+            told = {name: refund[name] for name in named} | {"refund_status": status}
+            self.tell(f"REFUND.{status}", told)
+
     # -- signatures
 
     def signed(self, body: bytes) -> dict[str, str]:
@@ -376,6 +392,7 @@ class WechatPay:
         number, amount = wish["out_refund_no"], wish["amount"]
         _must(re.fullmatch(r"[0-9A-Za-z_\-|*@]{1,64}", number), "out_refund_no")
         _must(_is_amount(amount["refund"]), "amount.refund")
+        _must(wish["notify_url"].startswith("https://"), "notify_url")
         payment, total = self._paid(wish)
         _must(amount["total"] == total and amount["currency"] == "CNY", "amount.total")
         if number in self.refunds:

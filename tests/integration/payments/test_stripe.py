@@ -4,7 +4,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from backend.payments.port import (
 from backend.payments.stripe import StripeProvider
 from tests.fakes.replay import replayed
 from tests.fakes.stripe import API_KEY, GOOD_CARD, WEBHOOK_SECRET
+from tests.integration.payments.contract import Heard
 
 PAYLOADS = Path(__file__).parents[2] / "payloads" / "stripe"
 ASKED_AT = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -322,6 +323,61 @@ def test_a_card_that_is_declined_ends_nothing_and_the_payer_may_try_another(stri
 
     assert (declined.status, declined.capture_before) == (PaymentStatus.OPEN, None)
     assert stripe_bench.provider.fetch(payment.ref).status is PaymentStatus.AUTHORIZED
+
+
+def test_a_refund_whose_answer_was_lost_is_found_though_its_key_is_forgotten(stripe_bench):
+    paid = stripe_bench.paid()
+    stripe_bench.loses_next_answer()
+    with pytest.raises(ProviderAway):
+        stripe_bench.provider.refund(paid.ref, key="refund:1", amount_minor=300)
+    stripe_bench.account_at_stripe.keys_are_forgotten()
+
+    again = stripe_bench.provider.refund(paid.ref, key="refund:1", amount_minor=300)
+    another = stripe_bench.provider.refund(paid.ref, key="refund:2", amount_minor=300)
+
+    assert (again.refunded_minor, another.refunded_minor) == (300, 600)
+
+
+def test_a_capture_and_a_release_happen_once_though_their_keys_are_forgotten(stripe_bench):
+    held, other = stripe_bench.held(), stripe_bench.held()
+    for _ in range(2):
+        with suppress(ProviderDeclined):
+            stripe_bench.provider.capture(held.ref, key="capture:1", amount_minor=1500)
+        with suppress(ProviderDeclined):
+            stripe_bench.provider.release(other.ref, key="release:1")
+        stripe_bench.account_at_stripe.keys_are_forgotten()
+
+    assert stripe_bench.provider.fetch(held.ref).captured_minor == 1500
+    assert stripe_bench.provider.fetch(other.ref).status is PaymentStatus.CANCELED
+
+
+def test_a_refund_that_the_payers_bank_sends_back_is_told_by_its_key(stripe_bench):
+    paid = stripe_bench.paid()
+    stripe_bench.provider.refund(paid.ref, key="refund:1", amount_minor=300)
+
+    stripe_bench.account_at_stripe.refund_fails("refund:1")
+
+    sent = stripe_bench.account_at_stripe.sent[-1]
+    told = stripe_bench.read(Heard(headers=sent.headers, body=sent.body))
+    assert (told.kind, told.payment, told.payout) == ("refund.failed", None, None)
+    assert (told.refund.key, told.refund.is_gone) == ("refund:1", False)
+    assert (told.refund.amount_minor, told.refund.currency) == (300, "CNY")
+    assert told.refund.failure == "expired_or_canceled_card"
+    assert stripe_bench.provider.fetch(paid.ref).refunded_minor == 0
+    with pytest.raises(ProviderDeclined, match="expired_or_canceled_card"):
+        stripe_bench.provider.refund(paid.ref, key="refund:1", amount_minor=300)
+    anew = stripe_bench.provider.refund(paid.ref, key="refund:1:2", amount_minor=300)
+    assert anew.refunded_minor == 300
+
+
+def test_a_refund_that_somebody_made_by_hand_moves_nothing_when_it_fails(nowhere):
+    refund = {"id": "re_1", "status": "failed", "amount": 1, "currency": "cny", "metadata": {}}
+    event = {"id": "evt_1", "type": "refund.failed", "created": int(ASKED_AT.timestamp())}
+    body = json.dumps(event | {"data": {"object": refund}}).encode()
+
+    notice = nowhere.read_notice(headers=signed(body), body=body, now=ASKED_AT)
+
+    assert (notice.payment, notice.payout, notice.refund) == (None, None, None)
 
 
 def test_a_withdrawn_payment_is_withdrawn_again_by_the_same_key_only(stripe_bench):

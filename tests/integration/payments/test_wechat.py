@@ -23,6 +23,7 @@ from backend.payments.port import (
     ProviderDeclined,
 )
 from backend.payments.wechat import WechatProvider
+from backend.payments.wechat_wire import refund_number
 from tests.fakes.wechat import (
     API_V3_KEY,
     CONFIRM_URL,
@@ -310,17 +311,46 @@ def test_a_seal_that_is_none_is_a_persons_to_look_at(wechat_bench, change):
     assert bad.value.fault is NoticeFault.UNREADABLE
 
 
-def test_a_refund_that_arrived_moves_nothing_since_its_answer_did(wechat_bench):
-    heard = notice(wechat_bench, "REFUND.SUCCESS", {"refund_status": "SUCCESS"})
+def told_of_refund(bench):
+    sent = bench.wechat.sent[-1]
+    return bench.read(Heard(headers=sent.headers, body=sent.body)).refund
+
+
+def test_a_refund_that_bounced_did_not_go_until_somebody_saw_to_it(wechat_bench, wechat, provider):
+    paid, key = wechat_bench.paid(), new_id()
+    provider.refund(paid.ref, key=key, amount_minor=300)
+
+    wechat.refund_bounces(refund_number(key))
+
+    back = told_of_refund(wechat_bench)
+    assert (back.key, back.is_gone, back.failure) == (key, False, "ABNORMAL")
+    assert (back.amount_minor, back.currency) == (300, "CNY")
+    assert provider.fetch(paid.ref).refunded_minor == 0
+    with pytest.raises(ProviderDeclined, match="REFUND_ABNORMAL"):
+        provider.refund(paid.ref, key=key, amount_minor=300)
+
+    wechat.refund_arrives(refund_number(key))
+    gone = told_of_refund(wechat_bench)
+    assert (gone.key, gone.is_gone) == (key, True)
+    assert provider.fetch(paid.ref).refunded_minor == 300
+
+
+REFUND_OF_ANOTHER = {"out_trade_no": "", "out_refund_no": "made-by-hand", "amount": {"refund": 1}}
+
+
+def test_a_refund_of_somebody_elses_that_arrived_moves_nothing(wechat_bench):
+    heard = notice(wechat_bench, "REFUND.SUCCESS", REFUND_OF_ANOTHER | {"refund_status": "SUCCESS"})
 
     told = wechat_bench.read(heard)
 
-    assert (told.kind, told.payment, told.payout) == ("REFUND.SUCCESS", None, None)
+    assert told.kind == "REFUND.SUCCESS"
+    assert (told.payment, told.payout, told.refund) == (None, None, None)
 
 
-def test_a_refund_that_cannot_reach_the_payer_is_a_persons_to_look_at(wechat_bench):
+def test_a_refund_that_bounced_and_that_nobody_knows_is_a_persons_to_look_at(wechat_bench):
+    resource = REFUND_OF_ANOTHER | {"refund_status": "ABNORMAL"}
     with pytest.raises(BadNotice) as bad:
-        wechat_bench.read(notice(wechat_bench, "REFUND.ABNORMAL", {"refund_status": "ABNORMAL"}))
+        wechat_bench.read(notice(wechat_bench, "REFUND.ABNORMAL", resource))
 
     assert bad.value.is_genuine
 
