@@ -37,6 +37,10 @@ LINES: Final[Mapping[TransferKind, Mapping[Lang, str]]] = MappingProxyType(
         TransferKind.WITHDRAWAL_ASKED: _both("提現處理中", "Withdrawal on its way"),
         TransferKind.WITHDRAWAL_PAID: _both("提現已到帳", "Withdrawal paid"),
         TransferKind.WITHDRAWAL_FAILED: _both("提現失敗，已退回", "Withdrawal failed: yours again"),
+        TransferKind.WITHDRAWAL_RETURNED: _both(
+            "提現被退回，重新可提", "Withdrawal came back: yours again"
+        ),
+        TransferKind.REFUND_RETURNED: _both("退款被退回，待退", "Refund came back: to go again"),
     }
 )
 """By why money moved."""

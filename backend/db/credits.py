@@ -10,6 +10,7 @@ from backend.db.tables.credits import CreditNoteRow, RefundRow, RefundWhy
 from backend.db.tables.money import (
     AccountRow,
     DepositRow,
+    OutboxRow,
     PaymentRow,
     PaymentState,
     PostingRow,
@@ -57,15 +58,17 @@ def of_rental(session: Session, rental_id: str) -> Sequence[CreditNoteRow]:
 # -- refunds ---------------------------------------------------------------------------
 
 
-def refund(session: Session, refund_id: str) -> RefundRow:
-    """A refund that something in the database refers to, locked for this transaction."""
-    found = select(RefundRow).where(RefundRow.id == refund_id).with_for_update()
+def read_refund(session: Session, refund_id: str) -> RefundRow:
+    """A refund that something in the database refers to, to look at."""
+    found = select(RefundRow).where(RefundRow.id == refund_id)
     return session.exec(found.execution_options(populate_existing=True)).one()
 
 
-def read_refund(session: Session, refund_id: str) -> RefundRow:
-    """A refund that something in the database refers to, to look at."""
-    return session.exec(select(RefundRow).where(RefundRow.id == refund_id)).one()
+def refund_under(session: Session, key: str) -> RefundRow | None:
+    """The refund that is, or was, asked for at a provider with this key."""
+    wish = ":".join(key.split(":")[:2])
+    found = select(RefundRow).join(OutboxRow, col(OutboxRow.refund_id) == col(RefundRow.id))
+    return session.exec(found.where(OutboxRow.key == wish)).first()
 
 
 def unclaimed(session: Session, provider: str, provider_ref: str) -> RefundRow | None:
@@ -85,6 +88,19 @@ def went(session: Session, refund_id: str, *, now: datetime) -> bool:
         update(RefundRow)
         .where(col(RefundRow.id) == refund_id, col(RefundRow.refunded_at).is_(None))
         .values(refunded_at=now)
+    )
+    return marked.rowcount == 1
+
+
+def came_back(session: Session, refund_id: str) -> bool:
+    """Note that a refund came back which had gone; False if it has not gone, or is known to have.
+
+    The one in whose transaction it is noted finds it with one more return.
+    """
+    marked = session.exec(
+        update(RefundRow)
+        .where(col(RefundRow.id) == refund_id, col(RefundRow.refunded_at).is_not(None))
+        .values(refunded_at=None, returns=col(RefundRow.returns) + 1)
     )
     return marked.rowcount == 1
 

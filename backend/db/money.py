@@ -29,12 +29,6 @@ from backend.ids import new_id
 # -- payments --------------------------------------------------------------------------
 
 
-def payment(session: Session, payment_id: str) -> PaymentRow | None:
-    """A payment by our id of it, locked for this transaction."""
-    found = select(PaymentRow).where(PaymentRow.id == payment_id).with_for_update()
-    return session.exec(found).first()
-
-
 def payment_row(session: Session, payment_id: str) -> PaymentRow:
     """A payment that something in the database refers to, locked for this transaction."""
     found = select(PaymentRow).where(PaymentRow.id == payment_id).with_for_update()

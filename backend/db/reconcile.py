@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, or_
+from sqlalchemy import exists, func, or_
 from sqlmodel import Session, col, select, update
 from sqlmodel.sql.expression import SelectOfScalar
 
@@ -19,7 +19,7 @@ from backend.db.tables.money import (
 from backend.db.tables.reconciliation import BreakRow, ReconciliationRow
 from backend.db.tables.withdrawals import WithdrawalRow
 from backend.db.upsert import upsert
-from backend.domain.ledger import PROVIDER_CASH
+from backend.domain.ledger import PROVIDER_CASH, refund_keys
 
 # -- what is compared ------------------------------------------------------------------------
 
@@ -86,7 +86,9 @@ def paid(session: Session, payment_id: str) -> Paid:
     hold = session.exec(select(DepositRow).where(DepositRow.payment_id == payment_id)).first()
     refunds = session.exec(select(RefundRow).where(RefundRow.payment_id == payment_id)).all()
     keys = [f"payment:{payment_id}:paid", f"deposit:{payment_id}:ended"]
-    keys += [f"refund:{refund.id}:paid" for refund in refunds]
+    for refund in refunds:
+        has_gone = refund.refunded_at is not None
+        keys += refund_keys(refund.id, returns=refund.returns, is_gone=has_gone)
     booked = session.exec(
         select(func.coalesce(func.sum(PostingRow.amount_minor), 0))
         .join(TransferRow, col(TransferRow.id) == col(PostingRow.transfer_id))
@@ -113,13 +115,23 @@ def knows_payment(session: Session, payment_id: str) -> bool:
 
 
 def unclaimed(session: Session) -> Sequence[InboxRow]:
-    """Notices of money that fits none of ours, and that nobody dealt with."""
+    """Notices of money that fits none of ours, and that nobody dealt with.
+
+    Of what was sent back, another notice may have come before.
+    """
+    sent_back = exists().where(
+        col(RefundRow.provider) == col(InboxRow.provider),
+        col(RefundRow.provider_ref) == col(InboxRow.provider_ref),
+        col(RefundRow.payment_id).is_(None),
+        col(RefundRow.amount_minor) >= col(InboxRow.captured_minor),
+    )
     return session.exec(
         select(InboxRow)
         .where(
             InboxRow.problem == "unmatched",
             col(InboxRow.resolved_at).is_(None),
             col(InboxRow.captured_minor) > 0,
+            ~sent_back,
         )
         .order_by(col(InboxRow.received_at), col(InboxRow.id))
     ).all()

@@ -3,13 +3,11 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlmodel import Session, col, or_, select, update
+from sqlmodel import Session, col, func, or_, select, update
 
-from backend.db.engine import tell
-from backend.db.outbox import OUTBOX
 from backend.db.seam import to_ms
 from backend.db.tables.market import BankRow
-from backend.db.tables.money import OutboxRow, PaymentRow, PaymentState
+from backend.db.tables.money import Ask, OutboxRow, PaymentRow, PaymentState
 from backend.db.tables.reconciliation import BreakRow
 from backend.db.tables.rentals import RentalRow
 from backend.domain.custody import HOLDINGS
@@ -80,43 +78,56 @@ def claimed(session: Session, *, limit: int) -> Sequence[RentalRow]:
     ).all()
 
 
-def given_up(session: Session, *, limit: int) -> Sequence[OutboxRow]:
-    """What a provider was asked often enough, or has refused."""
-    return session.exec(
-        select(OutboxRow)
-        .where(col(OutboxRow.problem).is_not(None), col(OutboxRow.done_at).is_(None))
+def given_up(session: Session, *, limit: int) -> Sequence[tuple[OutboxRow, PaymentRow | None]]:
+    """What a provider was asked often enough, or has refused; and of which payment."""
+    rows = session.exec(
+        select(OutboxRow, PaymentRow)
+        .join(PaymentRow, col(PaymentRow.id) == col(OutboxRow.payment_id), isouter=True)
+        .where(col(OutboxRow.problem).is_not(None), col(OutboxRow.aside_at).is_(None))
         .order_by(col(OutboxRow.id))
         .limit(limit)
-    ).all()
-
-
-def ask_provider_again(session: Session, outbox_id: str, *, now: datetime) -> bool:
-    """Ask again at once, with the same key; False if it was not given up."""
-    wanted = session.exec(
-        update(OutboxRow)
-        .where(
-            col(OutboxRow.id) == outbox_id,
-            col(OutboxRow.problem).is_not(None),
-            col(OutboxRow.done_at).is_(None),
-        )
-        .values(problem=None, attempts=0, due_at=now)
     )
-    tell(session, OUTBOX)
-    return wanted.rowcount == 1
+    return [(row, payment) for row, payment in rows]
 
 
 def put_ask_aside(session: Session, outbox_id: str, *, now: datetime) -> bool:
-    """Ask no more, and take it off the list; its problem stays. False if it was not given up."""
+    """Ask no more, and take it off the list; its problem stays.
+
+    Returns:
+        False if it has none, or is a payment to be made: nobody could ever pay then.
+    """
     aside = session.exec(
         update(OutboxRow)
         .where(
             col(OutboxRow.id) == outbox_id,
+            col(OutboxRow.ask) != Ask.CREATE,
             col(OutboxRow.problem).is_not(None),
-            col(OutboxRow.done_at).is_(None),
+            col(OutboxRow.aside_at).is_(None),
+        )
+        .values(aside_at=now, done_at=func.coalesce(OutboxRow.done_at, now))
+    )
+    return aside.rowcount == 1
+
+
+def ask_for_payment_no_more(session: Session, payment_id: str, *, now: datetime) -> bool:
+    """Have a payment not made any more that was asked for in vain.
+
+    Returns:
+        False while its provider may still be asked, or may have been asked after it last said
+        that it has no such payment.
+    """
+    known = select(PaymentRow.unheard_of_at).where(PaymentRow.id == payment_id)
+    ended = session.exec(
+        update(OutboxRow)
+        .where(
+            col(OutboxRow.payment_id) == payment_id,
+            col(OutboxRow.ask) == Ask.CREATE,
+            col(OutboxRow.problem).is_not(None),
+            col(OutboxRow.due_at) < known.scalar_subquery(),
         )
         .values(done_at=now)
     )
-    return aside.rowcount == 1
+    return ended.rowcount == 1
 
 
 def payments_in_doubt(session: Session, *, since: datetime, limit: int) -> Sequence[PaymentRow]:

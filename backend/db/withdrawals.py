@@ -97,18 +97,3 @@ def stuck(session: Session, *, older_than: datetime, limit: int) -> Sequence[Wit
         .order_by(col(WithdrawalRow.id))
         .limit(limit)
     ).all()
-
-
-def since(
-    session: Session, *, after: str, asked_after: datetime, limit: int
-) -> Sequence[WithdrawalRow]:
-    """A page of those asked for since then, or not over yet, oldest first."""
-    return session.exec(
-        select(WithdrawalRow)
-        .where(
-            col(WithdrawalRow.id) > after,
-            or_(col(WithdrawalRow.ended_at).is_(None), col(WithdrawalRow.asked_at) >= asked_after),
-        )
-        .order_by(col(WithdrawalRow.id))
-        .limit(limit)
-    ).all()

@@ -241,6 +241,7 @@ NEWS: Final[Mapping[str, _Both]] = MappingProxyType(
         "payment.expired": ("支付已過期", "payment expired"),
         "payment.failed": ("付款失敗", "payment failed"),
         "payment.refunded": ("已退款", "refunded"),
+        "payment.refund_returned": ("退款被退回，將再次退款", "refund came back, to go anew"),
         "merchant.approved": ("商戶通過審核", "merchant approved"),
         "staff.hired": ("成為服務人員", "hired"),
         "bank.locked": ("已上鎖", "locked"),

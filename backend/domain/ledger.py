@@ -49,16 +49,20 @@ them and notes as ``merchant_debt``: the renter does not wait for it, the platfo
 not hide it, and nothing goes below zero. What becomes available to them repays it first
 (``debt_repaid``).
 
+What a provider said that it sent back may come back to us, since no account takes it any more: then
+it is owed again (``refund_returned``), and goes once more.
+
 A payment that fits none of ours is noted when an operator has it sent back
 (``unclaimed_received``), and leaves when it went (``unclaimed_refunded``).
 
 When the dispute window is over, the merchant's share is theirs (``rental_settled``). A withdrawal
 takes it out of their reach first (``withdrawal_asked``); then it has gone (``withdrawal_paid``) or
-is theirs again (``withdrawal_failed``).
+is theirs again (``withdrawal_failed``), as it is if it comes back later (``withdrawal_returned``).
 
 Each transfer's **key** is made from the thing that it happens to, so that writing it twice is
 impossible, whoever tries: a hold ends once, a rental is billed once, a payment counts once
-(for its bill, or as surplus), and a withdrawal, like a hold, ends once.
+(for its bill, or as surplus), and a withdrawal, like a hold, ends once; if it had gone, it comes
+back once. A refund goes once, and once more each time that it came back.
 """
 
 import hashlib
@@ -105,21 +109,6 @@ PROVIDER_HOLDS: Final = AccountCode(AccountKind.PROVIDER_HOLDS)
 PROVIDER_CASH: Final = AccountCode(AccountKind.PROVIDER_CASH)
 UNCLAIMED: Final = AccountCode(AccountKind.UNCLAIMED)
 PLATFORM_REVENUE: Final = AccountCode(AccountKind.PLATFORM_REVENUE)
-
-
-def provider_holds() -> AccountCode:
-    """Set aside for us at the provider."""
-    return PROVIDER_HOLDS
-
-
-def provider_cash() -> AccountCode:
-    """Ours, at the provider."""
-    return PROVIDER_CASH
-
-
-def platform_revenue() -> AccountCode:
-    """Commissions earned."""
-    return PLATFORM_REVENUE
 
 
 def receivable(renter: str) -> AccountCode:
@@ -201,6 +190,8 @@ class TransferKind(StrEnum):
     WITHDRAWAL_ASKED = "withdrawal_asked"
     WITHDRAWAL_PAID = "withdrawal_paid"
     WITHDRAWAL_FAILED = "withdrawal_failed"
+    WITHDRAWAL_RETURNED = "withdrawal_returned"
+    REFUND_RETURNED = "refund_returned"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -569,11 +560,26 @@ def unclaimed_received(*, refund_id: str, currency: Currency, amount_minor: Mino
     )
 
 
-def unclaimed_refunded(*, refund_id: str, currency: Currency, amount_minor: Minor) -> Transfer:
-    """Note that it went back to where it came from."""
+def refund_keys(refund_id: str, *, returns: int, is_gone: bool) -> tuple[str, ...]:
+    """The keys of a refund's transfers: it went and came back so often, and may have gone since."""
+    ends = [end for before in range(returns) for end in _refund_ends(before)]
+    ends += _refund_ends(returns)[:is_gone]
+    return tuple(f"refund:{refund_id}:{end}" for end in ends)
+
+
+def _refund_ends(returns: int) -> tuple[str, str]:
+    """What becomes of a refund that has come back so often before: it goes, and comes back."""
+    time = f":{returns + 1}" if returns else ""
+    return f"paid{time}", f"returned{time}"
+
+
+def unclaimed_refunded(
+    *, refund_id: str, currency: Currency, amount_minor: Minor, returns: int = 0
+) -> Transfer:
+    """Note that it went back to where it came from; or went anew, after it came back so often."""
     amount = _positive(amount_minor)
     return _transfer(
-        f"refund:{refund_id}:paid",
+        f"refund:{refund_id}:{_refund_ends(returns)[0]}",
         TransferKind.UNCLAIMED_REFUNDED,
         currency,
         {UNCLAIMED: amount, PROVIDER_CASH: -amount},
@@ -581,15 +587,41 @@ def unclaimed_refunded(*, refund_id: str, currency: Currency, amount_minor: Mino
 
 
 def payment_refunded(
-    *, refund_id: str, renter: str, currency: Currency, amount_minor: Minor
+    *, refund_id: str, renter: str, currency: Currency, amount_minor: Minor, returns: int = 0
 ) -> Transfer:
-    """Note that what was owed back went back."""
+    """Note that what was owed back went back; or went anew, after it came back so often."""
     amount = _positive(amount_minor)
     return _transfer(
-        f"refund:{refund_id}:paid",
+        f"refund:{refund_id}:{_refund_ends(returns)[0]}",
         TransferKind.PAYMENT_REFUNDED,
         currency,
         {refund_due(renter): amount, PROVIDER_CASH: -amount},
+    )
+
+
+def refund_returned(
+    *,
+    refund_id: str,
+    renter: str | None,
+    currency: Currency,
+    amount_minor: Minor,
+    returns: int = 0,
+) -> Transfer:
+    """Note that what had gone back came back to us: it is owed as it was before.
+
+    Args:
+        refund_id: the refund.
+        renter: whose it is; None: it fits nothing of ours.
+        currency: of the amount.
+        amount_minor: all of it.
+        returns: how often it came back before.
+    """
+    amount = _positive(amount_minor)
+    return _transfer(
+        f"refund:{refund_id}:{_refund_ends(returns)[1]}",
+        TransferKind.REFUND_RETURNED,
+        currency,
+        {PROVIDER_CASH: amount, UNCLAIMED if renter is None else refund_due(renter): -amount},
     )
 
 
@@ -642,6 +674,19 @@ def withdrawal_failed(
         TransferKind.WITHDRAWAL_FAILED,
         currency,
         {payout_in_flight(merchant): amount, merchant_available(merchant): -amount},
+    )
+
+
+def withdrawal_returned(
+    *, withdrawal_id: str, merchant: str, currency: Currency, amount_minor: Minor
+) -> Transfer:
+    """Give a merchant back what had arrived, and was sent back to us."""
+    amount = _positive(amount_minor)
+    return _transfer(
+        f"withdrawal:{withdrawal_id}:returned",
+        TransferKind.WITHDRAWAL_RETURNED,
+        currency,
+        {PROVIDER_CASH: amount, merchant_available(merchant): -amount},
     )
 
 

@@ -4,7 +4,8 @@ The theory
 ----------
 It is claimed before it is sent. REQUESTED: the books have taken the amount out of the merchant's
 reach, and nobody was asked yet. PROCESSING: the provider is asked, or has said that it is on its
-way. PAID and FAILED are final: gone, or the merchant's again.
+way. PAID is gone, and FAILED the merchant's again. What was paid may come back, days later: then
+it is FAILED too, and that is final.
 
 UNKNOWN is when the provider was asked and gave no answer that can be believed. It may have gone,
 so it stays out of reach and nothing is sent in its stead: the same wish is asked after, and made
@@ -61,6 +62,7 @@ WITHDRAWAL_MOVES: Final[Mapping[tuple[WithdrawalState, WithdrawalEvent], Withdra
             },
             **{(state, WithdrawalEvent.ARRIVE): WithdrawalState.PAID for state in _OPEN},
             **{(state, WithdrawalEvent.FAIL): WithdrawalState.FAILED for state in _OPEN},
+            (WithdrawalState.PAID, WithdrawalEvent.FAIL): WithdrawalState.FAILED,
             # What is known already may be told again, or later than what came after it.
             (WithdrawalState.PAID, WithdrawalEvent.ARRIVE): WithdrawalState.PAID,
             (WithdrawalState.PAID, WithdrawalEvent.STILL_PENDING): WithdrawalState.PAID,
@@ -71,9 +73,9 @@ WITHDRAWAL_MOVES: Final[Mapping[tuple[WithdrawalState, WithdrawalEvent], Withdra
 )
 
 OVER: Final = frozenset({WithdrawalState.PAID, WithdrawalState.FAILED})
-"""States that nothing leads out of."""
+"""Nothing is waited for any more; though what was paid may still come back."""
 
 
 def move_withdrawal(state: WithdrawalState, event: WithdrawalEvent) -> WithdrawalState | None:
-    """Take a withdrawal one step on; None: that contradicts what is final."""
+    """Take a withdrawal one step on; None: that contradicts what is known."""
     return WITHDRAWAL_MOVES.get((state, event))

@@ -11,7 +11,7 @@ from typing import Any
 from sqlmodel import Session
 
 from backend.db import money, outbox, rentals, seam
-from backend.db.tables.money import Ask, DepositRow
+from backend.db.tables.money import Ask, DepositRow, PaymentRow, Purpose
 from backend.db.tables.rentals import RentalRow
 from backend.domain import ledger, tariff
 from backend.domain.custody import Proof
@@ -286,7 +286,7 @@ def amount_of(rental: RentalRow, *, now: datetime) -> Minor:
 
 
 def complete(session: Session, rental: RentalRow, *, evidence: str, now: datetime) -> None:
-    """End a rental that is paid, and let go of its deposit."""
+    """End a rental that is paid: nobody can pay for it any more, and its deposit is let go of."""
     advance(
         session,
         rental,
@@ -296,6 +296,9 @@ def complete(session: Session, rental: RentalRow, *, evidence: str, now: datetim
         closed_at=now,
         settle_at=now + DISPUTE_WINDOW,
     )
+    begun = money.live_payment(session, rental.id, Purpose.BILL)
+    if begun is not None:
+        withdraw(session, begun, now=now)
     release_deposit(session, rental, now=now)
 
 
@@ -308,11 +311,16 @@ def release_deposit(session: Session, rental: RentalRow, *, now: datetime) -> No
 
 def release(session: Session, hold: DepositRow, *, now: datetime) -> None:
     """Have the provider let go of this hold."""
+    withdraw(session, money.payment_row(session, hold.payment_id), now=now)
+
+
+def withdraw(session: Session, payment: PaymentRow, *, now: datetime) -> None:
+    """Have the provider let nobody pay this any more, and hold nothing for it."""
     outbox.put(
         session,
-        key=f"release:{hold.payment_id}",
+        key=f"{Ask.RELEASE}:{payment.id}",
         ask=Ask.RELEASE,
-        payment_id=hold.payment_id,
-        amount_minor=hold.amount_minor,
+        payment_id=payment.id,
+        amount_minor=payment.amount_minor,
         now=now,
     )

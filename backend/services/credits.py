@@ -17,7 +17,6 @@ from backend.db.tables.rentals import RentalRow
 from backend.domain import ledger
 from backend.domain.credit import Bill, CreditKind, TakenBack, take_back
 from backend.domain.errors import Code, Refusal
-from backend.domain.ledger import Split
 from backend.domain.money import Currency, Minor
 from backend.domain.rental import RentalState
 from backend.ids import new_id
@@ -37,9 +36,10 @@ def bill_of(session: Session, rental: RentalRow) -> Bill:
     )
 
 
-def shares(session: Session, rental: RentalRow) -> Split:
-    """What merchant and platform have of a rental's bill, after all credit notes."""
-    return bill_of(session, rental).shares
+def close_if_covered(session: Session, rental: RentalRow, *, evidence: str, now: datetime) -> None:
+    """Complete a rental that owes nothing more."""
+    if rental.state is RentalState.PAYMENT_DUE and bill_of(session, rental).owed_minor == 0:
+        billing.complete(session, rental, evidence=evidence, now=now)
 
 
 def credit(

@@ -14,7 +14,7 @@ from backend.db import audit, money, outbox, rentals
 from backend.db import deposits as dues
 from backend.db import disputes as frozen_by
 from backend.db.tables.credits import RefundWhy
-from backend.db.tables.money import Ask, DepositRow, PaymentRow, Purpose
+from backend.db.tables.money import Ask, DepositRow, Purpose
 from backend.db.tables.rentals import RentalRow
 from backend.domain import ledger
 from backend.domain.deposit import (
@@ -55,7 +55,7 @@ def act_on_deadline(session: Session, rental_id: str, *, now: datetime) -> bool:
         return False
     begun = money.live_payment(session, rental.id, Purpose.BILL)
     if begun is not None:
-        withdraw(session, begun, now=now)
+        billing.withdraw(session, begun, now=now)
         return False
     rental.past_due_at = now
     session.add(rental)
@@ -67,18 +67,6 @@ def act_on_deadline(session: Session, rental_id: str, *, now: datetime) -> bool:
     owed = bill_of(session, rental).owed_minor
     _tell(session, rental, "rental.past_due", amount_minor=owed, owed_minor=owed, now=now)
     return True
-
-
-def withdraw(session: Session, payment: PaymentRow, *, now: datetime) -> None:
-    """Have the provider let nobody pay this any more."""
-    outbox.put(
-        session,
-        key=f"{Ask.RELEASE}:{payment.id}",
-        ask=Ask.RELEASE,
-        payment_id=payment.id,
-        amount_minor=payment.amount_minor,
-        now=now,
-    )
 
 
 def secure(session: Session, rental_id: str, *, now: datetime) -> bool:

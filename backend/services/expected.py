@@ -146,15 +146,16 @@ def of_refund(refund: RefundRow, *, renter_id: str | None) -> Expected:
     went = (owed, refund.amount_minor), (ledger.PROVIDER_CASH, -refund.amount_minor)
     is_unclaimed = refund.why is RefundWhy.UNCLAIMED
     has_gone = refund.refunded_at is not None
+    keys = ledger.refund_keys(refund.id, returns=refund.returns, is_gone=has_gone)
     return _expected(
         subject,
         (came if is_unclaimed else ()) + (went if has_gone else ()),
-        keys=(["received"] if is_unclaimed else []) + (["paid"] if has_gone else []),
+        keys=[key.split(":", 2)[2] for key in keys] + (["received"] if is_unclaimed else []),
     )
 
 
 def of_withdrawal(withdrawal: WithdrawalRow) -> Expected:
-    """A withdrawal is out of the merchant's reach, then gone or theirs again."""
+    """A withdrawal is out of the merchant's reach, then gone or theirs again, also after."""
     amount = withdrawal.amount_minor
     subject = f"withdrawal:{withdrawal.id}"
     available = (ledger.merchant_available(withdrawal.merchant_id), amount)

@@ -20,8 +20,9 @@ from typing import Final
 
 from sqlmodel import Session
 
+from backend.db import audit, disputes, money, outbox, rentals, seam, stuck
+from backend.db import credits as notes
 from backend.db import deposits as dues
-from backend.db import disputes, money, outbox, rentals, seam
 from backend.db.tables.credits import RefundWhy
 from backend.db.tables.money import (
     Ask,
@@ -39,7 +40,13 @@ from backend.domain.money import ZERO, Currency, Minor
 from backend.domain.rental import RentalEvent, RentalState
 from backend.ids import new_id
 from backend.limits import COMMAND_EXPIRY_S
-from backend.payments.port import PaymentStatus, ProviderNotice, ProviderPayment, ProviderPayout
+from backend.payments.port import (
+    PaymentStatus,
+    ProviderNotice,
+    ProviderPayment,
+    ProviderPayout,
+    ProviderRefund,
+)
 from backend.principal import Principal
 from backend.services import availability, billing, deposits, refunds, withdrawals
 from backend.services.credits import bill_of
@@ -170,50 +177,72 @@ def one(session: Session, *, who: Principal, payment_id: str) -> PaymentRow:
 
 # -- hearing from the provider ----------------------------------------------------------------
 
+_Told = ProviderPayment | ProviderPayout | ProviderRefund
+
 
 def take_notice(session: Session, notice: ProviderNotice, *, provider: str, now: datetime) -> None:
     """Keep a verified webhook, once, and do what follows from it.
 
     What fits no payment of ours, or not in amount, moves nothing: it stays in the inbox with
-    its problem, for an operator.
+    its problem, for an operator. Not so what an operator has sent back already.
     """
-    told = notice.payment or notice.payout
+    told = notice.payment or notice.payout or notice.refund
     if told is None or not outbox.receive(session, _kept(notice, told, provider, now)):
         return
-    if isinstance(told, ProviderPayout):
-        problem = withdrawals.learn(session, told, now=now)
+    if isinstance(told, ProviderRefund):
+        problem = _heard_of_refund(session, told, provider=provider, at=notice.at, now=now)
+    elif isinstance(told, ProviderPayout):
+        problem = withdrawals.learn(session, told, provider=provider, now=now)
     else:
         problem = _heard(session, told, provider=provider, now=now)
     if problem is not None:
         outbox.put_aside(session, provider, notice.id, problem=problem)
 
 
-def _kept(
-    notice: ProviderNotice, told: ProviderPayment | ProviderPayout, provider: str, now: datetime
-) -> InboxRow:
-    return InboxRow(
+def _kept(notice: ProviderNotice, told: _Told, provider: str, now: datetime) -> InboxRow:
+    row = InboxRow(
         provider=provider,
         id=notice.id,
         kind=notice.kind,
-        reference=told.reference,
+        reference="",
         provider_ref=told.ref,
         amount_minor=told.amount_minor,
         currency=told.currency,
-        status=told.status,
-        captured_minor=told.captured_minor if isinstance(told, ProviderPayment) else 0,
         sent_at=notice.at,
         received_at=now,
     )
+    if isinstance(told, ProviderRefund):
+        row.reference, row.status = told.key, "gone" if told.is_gone else "returned"
+        return row
+    row.reference, row.status = told.reference, told.status
+    row.captured_minor = told.captured_minor if isinstance(told, ProviderPayment) else 0
+    return row
 
 
 def _heard(session: Session, told: ProviderPayment, *, provider: str, now: datetime) -> str | None:
     payment = lock(session, told.reference)
-    if payment is None or payment.provider != provider:
-        return "unmatched"
-    problem = mismatch(payment, told)
-    if problem is None:
+    is_ours = payment is not None and payment.provider == provider
+    problem = mismatch(payment, told) if payment is not None and is_ours else "unmatched"
+    if problem is None and payment is not None:
         learn(session, payment, told, now=now)
-    return problem
+    is_dealt_with = problem is not None and refunds.is_sent_back(session, told, provider=provider)
+    return None if is_dealt_with else problem
+
+
+def _heard_of_refund(
+    session: Session, told: ProviderRefund, *, provider: str, at: datetime, now: datetime
+) -> str | None:
+    refund = notes.refund_under(session, told.key)
+    if refund is None or refund.provider != provider:
+        return "unmatched"
+    if (told.amount_minor, told.currency) != (refund.amount_minor, refund.currency):
+        return Code.AMOUNT_MISMATCH
+    if outbox.has_newer(session, provider, reference=told.key, than=at):
+        return None
+    if refund.payment_id is not None:
+        lock(session, refund.payment_id)
+    refunds.learn(session, refund.id, told, now=now)
+    return None
 
 
 def lock(session: Session, payment_id: str) -> PaymentRow | None:
@@ -295,6 +324,7 @@ def learn(session: Session, payment: PaymentRow, told: ProviderPayment, *, now: 
     session.flush()
     if not is_news:
         return
+    forget_what_is_so(session, payment, now=now)
     rental = rentals.rental(session, payment.rental_id)
     if payment.purpose is Purpose.DEPOSIT:
         _follow_hold(session, rental, payment, told, now=now)
@@ -309,6 +339,26 @@ def is_over(payment: PaymentRow) -> bool:
     return _RANK[payment.state] >= _RANK[PaymentState.CANCELED]
 
 
+def is_made(payment: PaymentRow) -> bool:
+    """Whether a provider has a payment, and it is known where to pay it if it is to be paid.
+
+    Not every provider tells that to who only asks after it.
+    """
+    rank = _RANK[payment.state]
+    is_to_be_paid = rank == _RANK[PaymentState.OPEN]
+    return rank > _RANK[PaymentState.OPEN] or (is_to_be_paid and payment.pay_url is not None)
+
+
+def forget_what_is_so(session: Session, payment: PaymentRow, *, now: datetime) -> None:
+    """Take off the stuck list what was asked of a payment in vain, and is not wanted any more."""
+    if is_over(payment):
+        asks: tuple[Ask, ...] = (Ask.CREATE, Ask.RELEASE, Ask.CAPTURE)
+    else:
+        asks = (Ask.CREATE,) if is_made(payment) else ()
+    if asks:
+        outbox.needless_of(session, payment.id, asks=asks, now=now)
+
+
 def declined(session: Session, payment: PaymentRow, *, now: datetime) -> None:
     """Take over that the provider refused to make a payment at all."""
     if _RANK[payment.state] > _RANK[PaymentState.UNKNOWN]:
@@ -316,6 +366,7 @@ def declined(session: Session, payment: PaymentRow, *, now: datetime) -> None:
     payment.state, payment.ended_at, payment.checked_at = PaymentState.FAILED, now, now
     session.add(payment)
     session.flush()
+    forget_what_is_so(session, payment, now=now)
     rental = rentals.rental(session, payment.rental_id)
     if payment.purpose is Purpose.DEPOSIT:
         hold = money.hold(session, payment.id)
@@ -335,6 +386,39 @@ def lost_track(session: Session, payment: PaymentRow, *, now: datetime) -> None:
         rental = rentals.rental(session, payment.rental_id)
         hold = money.hold(session, payment.id)
         deposits.move(session, rental, hold, DepositEvent.LOSE_TRACK, now=now)
+
+
+def give_up(
+    session: Session, *, who: Principal, payment_id: str, reason: str, now: datetime
+) -> PaymentRow:
+    """End a payment that its provider never heard of, on an operator's word: the next may begin.
+
+    The word alone is not enough: the provider has said so since it was last asked to make it, and
+    is not asked any more. Should it be paid all the same, that goes back.
+
+    Raises:
+        Refusal: NOT_FOUND; NOT_IN_DOUBT; PAYMENT_IN_DOUBT until the provider has said so.
+    """
+    payment = lock(session, payment_id)
+    if payment is None:
+        raise Refusal(Code.NOT_FOUND)
+    if payment.state is not PaymentState.UNKNOWN:
+        raise Refusal(Code.NOT_IN_DOUBT)
+    if not stuck.ask_for_payment_no_more(session, payment.id, now=now):
+        raise Refusal(Code.PAYMENT_IN_DOUBT)
+    declined(session, payment, now=now)
+    audit.write(
+        session,
+        by_id=who.person_id,
+        action="payment.give_up",
+        subject="payment",
+        subject_id=payment.id,
+        before={"state": PaymentState.UNKNOWN},
+        after={"state": payment.state},
+        why=reason,
+        now=now,
+    )
+    return payment
 
 
 # -- what follows ---------------------------------------------------------------------------
@@ -441,8 +525,6 @@ def _follow_bill(
         )
     money.write(session, transfer, rental_id=rental.id, now=now)
     if surplus > 0:
-        payment.is_surplus = True
-        session.add(payment)
         refunds.send_back(session, payment, amount_minor=surplus, why=RefundWhy.SURPLUS, now=now)
     rental.paid_minor += parts.kept_minor
     session.add(rental)

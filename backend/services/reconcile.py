@@ -39,6 +39,7 @@ from backend.payments.port import (
     ProviderPayment,
     ProviderPayout,
 )
+from backend.services.refunds import is_sent_back
 
 
 @runtime_checkable
@@ -72,6 +73,8 @@ class Looked:
     breaks: tuple[Found, ...]
 
 
+_NO_ANSWER: Final = (ProviderAway, ProviderDeclined)
+"""Who will not say is not believed to have nothing, and stops nobody else's answer."""
 _Answer = tuple[Found, ...] | None
 """What one look at one thing showed; None: nobody answered."""
 
@@ -150,7 +153,7 @@ def _payment(database: Database, providers: Mapping[str, Provider], id_: str) ->
         return None
     try:
         told = _told(provider, ours)
-    except ProviderAway:
+    except _NO_ANSWER:
         return None
     theirs = None if told is None else _theirs(told)
     return tuple(
@@ -210,10 +213,11 @@ def _unknown_to_us(
         for notice in queries.unclaimed(session):
             amount = f"{notice.captured_minor} {notice.currency}"
             found[notice.provider_ref] = _unknown(notice.provider_ref, amount)
-    for provider in providers.values():
+    for name, provider in providers.items():
         for told in _listed(provider, since):
             with database.reading() as session:
-                if not queries.knows_payment(session, told.reference):
+                is_known = queries.knows_payment(session, told.reference)
+                if not is_known and not is_sent_back(session, told, provider=name):
                     amount = f"{told.captured_minor} {told.currency}"
                     found[told.ref] = _unknown(told.ref, amount)
     yield from found.values()
@@ -224,7 +228,7 @@ def _listed(provider: Provider, since: datetime | None) -> Sequence[ProviderPaym
         return ()
     try:
         return [told for told in provider.paid_since(since) if told.status is PaymentStatus.PAID]
-    except ProviderAway:
+    except _NO_ANSWER:
         return ()
 
 
@@ -265,7 +269,7 @@ def _withdrawal(database: Database, providers: Mapping[str, Provider], id_: str)
         return None
     try:
         told = provider.find_payout(id_)
-    except ProviderAway:
+    except _NO_ANSWER:
         return None
     theirs = None if told is None else _their_payout(told)
     return tuple(

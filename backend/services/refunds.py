@@ -1,11 +1,12 @@
 """Refunds: money that goes back to the payment it came from.
 
-Each is a row with an id of its own, which is its key at the provider: several parts of one payment
-may go back, each once. The books owe it from the moment that it is asked for; they note it gone
-when the provider says so.
+Each is a row with an id of its own, which makes its key at the provider: several parts of one
+payment may go back, each once. The books owe it from the moment that it is asked for; they note it
+gone when the provider says so, and owe it again should it come back.
 """
 
 from datetime import datetime
+from typing import Any
 
 from sqlmodel import Session
 
@@ -13,11 +14,12 @@ from backend.db import audit, money, outbox, rentals
 from backend.db import credits as notes
 from backend.db.tables.credits import RefundRow, RefundWhy
 from backend.db.tables.money import Ask, InboxRow, PaymentRow
+from backend.db.tables.rentals import RentalRow
 from backend.domain import ledger
 from backend.domain.errors import Code, Refusal
 from backend.domain.money import Currency, Minor
 from backend.ids import new_id
-from backend.payments.port import PaymentStatus
+from backend.payments.port import PaymentStatus, ProviderPayment, ProviderRefund
 from backend.principal import Principal
 from backend.services.steps import hear
 
@@ -66,27 +68,66 @@ def went(session: Session, refund_id: str, *, now: datetime) -> None:
     if not notes.went(session, refund_id, now=now):
         return
     refund = notes.read_refund(session, refund_id)
-    amount, currency = Minor(refund.amount_minor), Currency.of(refund.currency)
-    if refund.rental_id is None:
-        gone = ledger.unclaimed_refunded(
-            refund_id=refund.id, currency=currency, amount_minor=amount
-        )
+    facts: dict[str, Any] = {
+        "refund_id": refund.id,
+        "currency": Currency.of(refund.currency),
+        "amount_minor": Minor(refund.amount_minor),
+        "returns": refund.returns,
+    }
+    rental = None if refund.rental_id is None else rentals.read(session, refund.rental_id)
+    if rental is None:
+        gone = ledger.unclaimed_refunded(**facts)
         money.write(session, gone, rental_id=None, now=now)
         return
-    rental = rentals.read(session, refund.rental_id)
-    gone = ledger.payment_refunded(
-        refund_id=refund.id, renter=rental.renter_id, currency=currency, amount_minor=amount
-    )
+    gone = ledger.payment_refunded(renter=rental.renter_id, **facts)
     money.write(session, gone, rental_id=rental.id, now=now)
+    _tell(session, rental, refund, kind="payment.refunded", now=now)
+
+
+def learn(session: Session, refund_id: str, told: ProviderRefund, *, now: datetime) -> None:
+    """Take over what became of a refund after its provider took it on, if it is news.
+
+    What came back is owed again, and its wish is refused: an operator has it sent anew, or leaves
+    it be. A word about an earlier wish that was made anew since is no news, unless that arrived.
+    """
+    wish = outbox.of_refund(session, refund_id)
+    if told.is_gone:
+        outbox.needless(session, wish.id, now=now)
+        went(session, refund_id, now=now)
+    elif told.key == wish.provider_key:
+        outbox.refused(session, wish, problem=told.failure or "it came back", now=now)
+        _came_back(session, refund_id, now=now)
+
+
+def _came_back(session: Session, refund_id: str, *, now: datetime) -> None:
+    if not notes.came_back(session, refund_id):
+        return
+    refund = notes.read_refund(session, refund_id)
+    rental = None if refund.rental_id is None else rentals.read(session, refund.rental_id)
+    back = ledger.refund_returned(
+        refund_id=refund.id,
+        renter=None if rental is None else rental.renter_id,
+        currency=Currency.of(refund.currency),
+        amount_minor=Minor(refund.amount_minor),
+        returns=refund.returns - 1,
+    )
+    money.write(session, back, rental_id=refund.rental_id, now=now)
+    if rental is not None:
+        _tell(session, rental, refund, kind="payment.refund_returned", now=now)
+
+
+def _tell(
+    session: Session, rental: RentalRow, refund: RefundRow, *, kind: str, now: datetime
+) -> None:
     data = {
         "payment_id": refund.payment_id,
         "rental_id": rental.id,
         "refund_id": refund.id,
         "why": refund.why,
-        "amount_minor": amount,
-        "currency": currency,
+        "amount_minor": refund.amount_minor,
+        "currency": refund.currency,
     }
-    hear(session, rental, kind="payment.refunded", data=data, now=now)
+    hear(session, rental, kind=kind, data=data, now=now)
 
 
 # -- by an operator ----------------------------------------------------------------------------
@@ -139,6 +180,12 @@ def refund_unmatched(
     money.write(session, received, rental_id=None, now=now)
     _resolve(session, who, notice, resolution=f"refund {refund.id}", reason=reason, now=now)
     return refund
+
+
+def is_sent_back(session: Session, told: ProviderPayment, *, provider: str) -> bool:
+    """Whether all of a payment that fits none of ours went back, or is on its way."""
+    refund = notes.unclaimed(session, provider, told.ref)
+    return refund is not None and told.captured_minor <= refund.amount_minor
 
 
 def set_aside(

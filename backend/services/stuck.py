@@ -18,11 +18,12 @@ from sqlmodel import Session
 from backend.db import audit, letters, outbox, reconcile, seam, stuck
 from backend.db import deposits as holds
 from backend.db import withdrawals as payouts
+from backend.db.tables.money import Ask
 from backend.domain.errors import Code, Refusal
 from backend.domain.overdue import MISSING_AFTER
 from backend.limits import PAYOUT_TOO_LONG
 from backend.principal import Principal
-from backend.services import by_hand, deposits, refunds, returns, withdrawals
+from backend.services import by_hand, deposits, payments, refunds, returns, withdrawals
 
 DOUBT_AFTER: Final = timedelta(minutes=10)
 """A payment whose making is in doubt for so long is on the list."""
@@ -65,7 +66,7 @@ class Act(StrEnum):
     DENY = "deny"
     """It is not back: the meter ran on."""
     RETRY = "retry"
-    """Do it again, with the same key."""
+    """Do it again: with the same key, or after a final no with a new one."""
     PUT_ASIDE = "put_aside"
     """Let it be."""
     SECURE = "secure"
@@ -75,7 +76,7 @@ class Act(StrEnum):
     PAID = "paid"
     """It arrived, as the provider's own books say."""
     FAILED = "failed"
-    """It never left: the merchant has it again."""
+    """It never came to be: the merchant has the money again, or the renter may pay anew."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,11 +89,13 @@ class Stuck:
     since: datetime
     detail: Mapping[str, str]
     rental_id: str | None = None
+    not_now: frozenset[Act] = frozenset()
+    """Acts of its kind that it does not allow."""
 
     @property
     def acts(self) -> tuple[Act, ...]:
         """What may be done about it."""
-        return tuple(act for kind, act in _DO if kind is self.kind)
+        return tuple(act for kind, act in _DO if kind is self.kind and act not in self.not_now)
 
 
 def everything(session: Session, *, now: datetime) -> list[Stuck]:
@@ -170,12 +173,20 @@ def _missing(session: Session, now: datetime) -> Iterator[Stuck]:
 
 
 def _asks(session: Session, _now: datetime) -> Iterator[Stuck]:
-    for row in stuck.given_up(session, limit=EACH_MAX):
+    for row, payment in stuck.given_up(session, limit=EACH_MAX):
         yield Stuck(
             kind=StuckKind.ASK_GIVEN_UP,
             id=row.id,
+            rental_id=None if payment is None else payment.rental_id,
             since=row.created_at,
-            detail={"ask": row.ask, "problem": row.problem or "", "key": row.key},
+            detail={
+                "ask": row.ask,
+                "answer": "unknown" if row.done_at is None else "refused",
+                "problem": row.problem or "",
+                "amount_minor": str(row.amount_minor),
+                "key": row.key,
+            },
+            not_now=frozenset({Act.PUT_ASIDE} if row.ask is Ask.CREATE else ()),
         )
 
 
@@ -186,7 +197,11 @@ def _payments(session: Session, now: datetime) -> Iterator[Stuck]:
             id=row.id,
             rental_id=row.rental_id,
             since=row.created_at,
-            detail={"provider": row.provider, "purpose": row.purpose},
+            detail={
+                "provider": row.provider,
+                "purpose": row.purpose,
+                "unheard_of_at": row.unheard_of_at.isoformat() if row.unheard_of_at else "",
+            },
         )
 
 
@@ -330,6 +345,10 @@ def _put_notice_aside(
     )
 
 
+def _fail_payment(session: Session, who: Principal, id_: str, reason: str, now: datetime) -> object:
+    return payments.give_up(session, who=who, payment_id=id_, reason=reason, now=now)
+
+
 def _ask_payout(session: Session, who: Principal, id_: str, reason: str, now: datetime) -> object:
     return withdrawals.ask_again(session, who=who, withdrawal_id=id_, reason=reason, now=now)
 
@@ -370,7 +389,7 @@ def _rows() -> Iterator[tuple[tuple[StuckKind, Act], Do]]:
         (StuckKind.PAYMENT_IN_DOUBT, Act.RETRY): lambda session, id_, now: stuck.ask_after_payment(
             session, id_, at=now - timedelta(days=1)
         ),
-        (StuckKind.ASK_GIVEN_UP, Act.RETRY): lambda session, id_, now: stuck.ask_provider_again(
+        (StuckKind.ASK_GIVEN_UP, Act.RETRY): lambda session, id_, now: outbox.again_by_hand(
             session, id_, now=now
         ),
         (StuckKind.ASK_GIVEN_UP, Act.PUT_ASIDE): lambda session, id_, now: stuck.put_ask_aside(
@@ -398,6 +417,7 @@ _DO: Final[Mapping[tuple[StuckKind, Act], Do]] = MappingProxyType(
         (StuckKind.RETURN_CLAIMED, Act.DENY): _deny,
         (StuckKind.MISSING, Act.SELL): _sell,
         (StuckKind.MISSING, Act.LOSE): _lose,
+        (StuckKind.PAYMENT_IN_DOUBT, Act.FAILED): _fail_payment,
         (StuckKind.HOLD_ENDING, Act.SECURE): _secure,
         (StuckKind.NOTICE, Act.REFUND): _refund,
         (StuckKind.NOTICE, Act.PUT_ASIDE): _put_notice_aside,

@@ -178,12 +178,13 @@ _EVENTS: Final = MappingProxyType(
 )
 
 
-def learn(session: Session, told: ProviderPayout, *, now: datetime) -> str | None:
+def learn(session: Session, told: ProviderPayout, *, provider: str, now: datetime) -> str | None:
     """Take over what a provider says of a payout, if it is news, and do what follows.
 
     Args:
         session: a writing transaction.
         told: the provider's word.
+        provider: whose word it is.
         now: the time.
 
     Returns:
@@ -191,7 +192,7 @@ def learn(session: Session, told: ProviderPayout, *, now: datetime) -> str | Non
         there is one. None: it fits.
     """
     row = withdrawals.withdrawal(session, told.reference)
-    if row is None:
+    if row is None or row.provider != provider:
         return "unmatched"
     problem = _mismatch(row, told)
     event = _EVENTS[told.status]
@@ -249,14 +250,14 @@ def _move(
     session: Session, row: WithdrawalRow, event: WithdrawalEvent, *, failure: str, now: datetime
 ) -> None:
     """Take a withdrawal one step on; what ends it is written in the books and told."""
-    new = move_withdrawal(row.state, event)
-    if new is None or new is row.state:
+    before, new = row.state, move_withdrawal(row.state, event)
+    if new is None or new is before:
         return
     row.state = new
     if new in OVER:
         row.ended_at, row.due_at, row.problem = now, None, None
         row.failure = failure[:200]
-        _write_end(session, row, now=now)
+        _write_end(session, row, before=before, now=now)
     session.add(row)
     session.flush()
     data = {
@@ -267,12 +268,20 @@ def _move(
         "failure": row.failure,
     }
     owner_id = market.merchant(session, row.merchant_id).owner_id
-    notify(session, person_ids=[owner_id], kind=f"withdrawal.{new}", data=data, now=now)
+    kind = "withdrawal.returned" if before in OVER else f"withdrawal.{new}"
+    notify(session, person_ids=[owner_id], kind=kind, data=data, now=now)
 
 
-def _write_end(session: Session, row: WithdrawalRow, *, now: datetime) -> None:
-    is_paid = row.state is WithdrawalState.PAID
-    recipe = ledger.withdrawal_paid if is_paid else ledger.withdrawal_failed
+def _write_end(
+    session: Session, row: WithdrawalRow, *, before: WithdrawalState, now: datetime
+) -> None:
+    """Write that it has gone, is the merchant's again, or has come back after it had gone."""
+    if row.state is WithdrawalState.PAID:
+        recipe = ledger.withdrawal_paid
+    elif before is WithdrawalState.PAID:
+        recipe = ledger.withdrawal_returned
+    else:
+        recipe = ledger.withdrawal_failed
     transfer = recipe(
         withdrawal_id=row.id,
         merchant=row.merchant_id,

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
+from sqlmodel import Session
 
 from backend.db import credits as notes
 from backend.db import deposits, money, outbox
@@ -44,15 +45,20 @@ def send_outbox(
     limits: OutboxLimits,
     now: datetime,
 ) -> int:
-    """Ask providers for what is due, once each; one that fails stops no other."""
+    """Ask a provider for what is due the longest; if that fails, it stops no other.
+
+    Returns:
+        How much was asked: one thing, or nothing is due.
+    """
     with database.writing() as session:
-        rows = outbox.claim(session, now=now, lease=limits.lease, limit=limits.batch)
-    for row in rows:
-        try:
-            _send(database, providers, row, public_url=public_url, limits=limits, now=now)
-        except POISON as error:
-            _away(database, row, limits=limits, problem=_of(error), now=now)
-    return len(rows)
+        row = outbox.claim(session, now=now, lease=limits.lease)
+    if row is None:
+        return 0
+    try:
+        _send(database, providers, row, public_url=public_url, limits=limits, now=now)
+    except POISON as error:
+        _away(database, row, limits=limits, problem=_of(error), now=now)
+    return 1
 
 
 def _of(error: Exception) -> str:
@@ -87,15 +93,26 @@ def _wish(database: Database, row: OutboxRow) -> _Wish:
             )
         payment = deposits.payment_seen(session, row.payment_id)
         assert payment is not None  # noqa: S101
-        is_first = row.attempts == 1
         return _Wish(
             row=row,
             payment=payment,
             provider=payment.provider,
             provider_ref=payment.provider_ref,
-            is_idle=(row.ask is Ask.RELEASE and payments.is_over(payment))
-            or (row.ask is Ask.CAPTURE and is_first and not is_still_wanted(session, payment.id)),
+            is_idle=_is_idle(session, row, payment),
         )
+
+
+def _is_idle(session: Session, row: OutboxRow, payment: PaymentRow) -> bool:
+    """Whether what is to be asked is so already, or is not wanted any more."""
+    match row.ask:
+        case Ask.CREATE:
+            return payments.is_made(payment)
+        case Ask.RELEASE:
+            return payments.is_over(payment)
+        case Ask.CAPTURE:
+            return row.attempts == 1 and not is_still_wanted(session, payment.id)
+        case Ask.REFUND:
+            return False
 
 
 def _send(
@@ -128,7 +145,7 @@ def _call(provider: Provider, wish: _Wish, *, public_url: str) -> ProviderPaymen
     if row.ask is Ask.CREATE and payment is not None:
         is_hold = payment.purpose is Purpose.DEPOSIT
         return provider.create(
-            key=row.key,
+            key=row.provider_key,
             reference=payment.id,
             amount_minor=row.amount_minor,
             currency=payment.currency,
@@ -139,13 +156,14 @@ def _call(provider: Provider, wish: _Wish, *, public_url: str) -> ProviderPaymen
     if wish.provider_ref is None:  # its making is still in doubt: first that, then this
         message = "the payment's creation has no answer yet"
         raise ProviderAway(message)
+    ref, key = wish.provider_ref, row.provider_key
     match row.ask:
         case Ask.CAPTURE:
-            return provider.capture(wish.provider_ref, key=row.key, amount_minor=row.amount_minor)
+            return provider.capture(ref, key=key, amount_minor=row.amount_minor)
         case Ask.REFUND:
-            return provider.refund(wish.provider_ref, key=row.key, amount_minor=row.amount_minor)
+            return provider.refund(ref, key=key, amount_minor=row.amount_minor)
         case _:
-            return provider.release(wish.provider_ref, key=row.key)
+            return provider.release(ref, key=key)
 
 
 def _answered(database: Database, wish: _Wish, told: ProviderPayment, *, now: datetime) -> None:
@@ -158,9 +176,9 @@ def _answered(database: Database, wish: _Wish, told: ProviderPayment, *, now: da
             return
         if payment is not None:
             payments.learn(session, payment, told, now=now)
-        if row.refund_id is not None:
+        is_news = outbox.done(session, row.id, now=now)
+        if row.refund_id is not None and is_news:  # it may have been heard to fail meanwhile
             refunds.went(session, row.refund_id, now=now)
-        outbox.done(session, row.id, now=now)
 
 
 def _mismatch(wish: _Wish, payment: PaymentRow | None, told: ProviderPayment) -> str | None:
@@ -196,7 +214,10 @@ def _declined(
     limits: OutboxLimits,
     now: datetime,
 ) -> None:
-    """A final no. To making a payment, it is the end of it; else the truth is asked for."""
+    """A final no. To making a payment, it is the end of it; else the truth is asked for.
+
+    It is written down first: what the truth leads to may want the same anew.
+    """
     row = wish.row
     told = None
     if row.ask is not Ask.CREATE:
@@ -209,14 +230,13 @@ def _declined(
             _log.warning("payment_gone", payment=row.payment_id, problem=str(gone))
     with database.writing() as session:
         ours = None if row.payment_id is None else payments.lock(session, row.payment_id)
+        outbox.refused(session, row, problem=str(no), now=now)
         if ours is not None and row.ask is Ask.CREATE:
             payments.declined(session, ours, now=now)
         elif ours is not None and told is not None and payments.mismatch(ours, told) is None:
             payments.learn(session, ours, told, now=now)
-        if row.ask is not Ask.REFUND and ours is not None and payments.is_over(ours):
-            outbox.done(session, row.id, now=now)
-        else:
-            outbox.refused(session, row.id, problem=str(no), now=now)
+        if ours is not None:
+            payments.forget_what_is_so(session, ours, now=now)
 
 
 # -- what is in doubt -----------------------------------------------------------------------
@@ -248,9 +268,11 @@ def ask_in_doubt(
 def _ask_after(
     database: Database, provider: Provider, payment: PaymentRow, *, now: datetime
 ) -> None:
+    is_unheard_of = False
     try:
         if payment.provider_ref is None:
             told = provider.find(payment.id)
+            is_unheard_of = told is None
         else:
             told = provider.fetch(payment.provider_ref)
     except (ProviderAway, ProviderDeclined) as no:
@@ -260,6 +282,8 @@ def _ask_after(
         ours = payments.lock(session, payment.id)
         assert ours is not None  # noqa: S101  # payments are not deleted
         ours.checked_at = now
+        if is_unheard_of and ours.provider_ref is None:
+            ours.unheard_of_at = now
         session.add(ours)
         if told is not None and payments.mismatch(ours, told) is None:
             payments.learn(session, ours, told, now=now)

@@ -101,7 +101,7 @@ def _send(
             services.declined(session, row.id, failure=str(no), now=now)
     else:
         with database.writing() as session:
-            services.learn(session, told, now=now)
+            services.learn(session, told, provider=row.provider, now=now)
 
 
 def _ask(provider: PayoutProvider, row: WithdrawalRow) -> ProviderPayout:

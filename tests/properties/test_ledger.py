@@ -30,7 +30,12 @@ def merchants(draw, number, amount, currency):
     one = {"merchant": draw(ids), "currency": currency, "amount_minor": amount}
     is_rest = draw(st.booleans())
     yield ledger.rental_settled(rental_id=f"L{number}", is_rest=is_rest, **one)
-    for recipe in (ledger.withdrawal_asked, ledger.withdrawal_paid, ledger.withdrawal_failed):
+    for recipe in (
+        ledger.withdrawal_asked,
+        ledger.withdrawal_paid,
+        ledger.withdrawal_failed,
+        ledger.withdrawal_returned,
+    ):
         yield recipe(withdrawal_id=f"W{number}", **one)
 
 
@@ -60,7 +65,15 @@ def transfers(draw):
                 ledger.bill_credited(
                     credit_id=f"C{number}", merchant=draw(ids), split=shares, **one
                 ),
-                ledger.payment_refunded(refund_id=f"F{number}", amount_minor=amount, **one),
+                *(
+                    recipe(
+                        refund_id=f"F{number}",
+                        amount_minor=amount,
+                        returns=draw(st.integers(0, 1)),
+                        **one,
+                    )
+                    for recipe in (ledger.payment_refunded, ledger.refund_returned)
+                ),
                 *merchants(draw, number, amount, currency),
             ]
         )

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Annotated, Self
 
 from fastapi import APIRouter, Query
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from backend.api.deps import DbSession, Now, OperatorPrincipal
 from backend.api.disputes import CreditOut, DisputeOut, DisputesOut
@@ -30,7 +30,7 @@ router = APIRouter(route_class=IdempotentRoute)
 class BackIn(WhyIn):
     """A bank is back that nobody scanned."""
 
-    back_at: datetime | None = Field(
+    back_at: AwareDatetime | None = Field(
         default=None,
         strict=False,
         description="Since when, if that is known: nothing later is billed.",

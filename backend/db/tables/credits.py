@@ -66,7 +66,7 @@ _UNCLAIMED = text("why = 'unclaimed'")
 
 
 class RefundRow(SQLModel, table=True):
-    """Money on its way back. Its id is the provider's idempotency key."""
+    """Money on its way back. The provider's idempotency key is made from its id."""
 
     __tablename__ = "refund"
     __table_args__: ClassVar[Any] = (
@@ -92,7 +92,9 @@ class RefundRow(SQLModel, table=True):
     currency: str = Field(max_length=3)
     asked_at: datetime
     refunded_at: datetime | None = None
-    """When the provider said that it went."""
+    """When the provider said that it went; None again, if it came back."""
+    returns: int = 0
+    """How often it came back after that."""
 
 
 append_only(CreditNoteRow)

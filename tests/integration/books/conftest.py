@@ -52,7 +52,8 @@ class Books:
         """The provider's last word on a withdrawal."""
         payout = self.world.provider.change_payout(withdrawal, status=PayoutStatus(end))
         with self.world.database.writing() as session:
-            assert learn(session, payout, now=self.world.clock.now()) is None
+            now = self.world.clock.now()
+            assert learn(session, payout, provider="fake", now=now) is None
 
     # -- what runs by itself in life
 

@@ -14,7 +14,7 @@ from backend.checks import Report
 from backend.db import reconcile as queries
 from backend.db.tables.reconciliation import BreakRow
 from backend.limits import ReconcileLimits
-from backend.payments.port import PaymentStatus, PayoutStatus, ProviderPayment
+from backend.payments.port import PaymentStatus, PayoutStatus, ProviderPayment, ProviderPayout
 from backend.services.reconcile import Looked, look
 from backend.services.verify import verify
 from tests.integration.books.conftest import Books
@@ -181,6 +181,33 @@ def test_who_does_not_answer_is_neither_right_nor_wrong(paid: Books) -> None:
     found = looked(paid)
 
     assert (found.compared, len(found.unasked), found.breaks) == (0, 2, ())
+
+
+def test_one_odd_answer_stops_nobody_elses(books: Books) -> None:
+    """Asked after by our reference, or for a payout, a provider has no business to say no."""
+    books.settled()
+    books.world.send()
+    books.with_account()
+    withdrawal = books.asked(810)
+    books.send()
+    books.told(withdrawal, "paid")
+    with books.world.database.writing() as session:
+        session.execute(text("UPDATE payment SET provider_ref = NULL WHERE purpose = 'bill'"))
+
+    class Odd(FakeProvider):
+        def find(self, reference: str) -> ProviderPayment | None:  # noqa: ARG002
+            raise declined()
+
+        def find_payout(self, reference: str) -> ProviderPayout | None:  # noqa: ARG002
+            raise declined()
+
+        def paid_since(self, since: datetime | None) -> Iterable[ProviderPayment]:  # noqa: ARG002
+            raise declined()
+
+    found = looked(books, Odd(payments=books.world.provider.payments))
+
+    assert (found.compared, len(found.unasked), found.breaks) == (1, 2, ())
+    assert withdrawal in found.unasked
 
 
 def test_a_report_with_a_break_at_the_provider_fails(paid: Books) -> None:

@@ -42,7 +42,7 @@ def told(books: Books, withdrawal: str, status: PayoutStatus, **changes: object)
     """The provider knocks."""
     payout = books.world.provider.change_payout(withdrawal, status=status, **changes)
     with books.world.database.writing() as session:
-        return withdrawals.learn(session, payout, now=books.world.clock.now())
+        return withdrawals.learn(session, payout, provider="fake", now=books.world.clock.now())
 
 
 def row(books: Books, withdrawal: str) -> WithdrawalRow:
@@ -415,7 +415,8 @@ def test_a_payout_that_is_none_of_ours_is_said_to_be(ready: Books) -> None:
     payout = replace(ready.world.provider.payouts[f"payout:{withdrawal}"], reference=new_id())
 
     with ready.world.database.writing() as session:
-        assert withdrawals.learn(session, payout, now=ready.world.clock.now()) == "unmatched"
+        now = ready.world.clock.now()
+        assert withdrawals.learn(session, payout, provider="fake", now=now) == "unmatched"
 
 
 # -- where it goes ---------------------------------------------------------------------------

@@ -222,6 +222,8 @@ def test_every_table_of_the_first_version_has_rows(old: Engine) -> None:
 def test_what_was_there_is_there_after_the_way_up(old: Engine) -> None:
     before = content(old)
     before["rental"]["R4",]["state"] = "undeliverable"
+    for payment in before["payment"].values():
+        del payment["is_surplus"]  # its refund says so
     before["rental_step"]["S4",] |= {"event": "give_up", "state": "undeliverable"}
 
     migrate(old)

@@ -192,7 +192,7 @@ class Till:
             assert verify(session).breaks == ()
             rows = session.exec(select(RentalRow)).all()
             owed = sum(payments.owed_minor(session, row) for row in rows)
-            shares = [crediting.shares(session, row) for row in rows]
+            shares = [crediting.bill_of(session, row).shares for row in rows]
             merchants = sum(
                 notes.standing_minor(session, row.id, AccountCode(f"{kind}:{self.merchant}"))
                 for row in rows

@@ -9,8 +9,16 @@ from backend.db import outbox
 from backend.db.tables.audit import AuditRow
 from backend.db.tables.money import InboxRow
 from backend.domain.errors import Code, Refusal
-from backend.payments.port import PaymentStatus, PayoutStatus, ProviderPayment
-from backend.services import refunds
+from backend.limits import ReconcileLimits
+from backend.payments.port import (
+    PaymentStatus,
+    PayoutStatus,
+    ProviderNotice,
+    ProviderPayment,
+    ProviderPayout,
+)
+from backend.services import payments, refunds
+from backend.services.reconcile import look
 from tests.integration.money.conftest import BILL, Till
 
 
@@ -78,6 +86,27 @@ def test_a_payment_of_ours_over_another_amount_may_be_sent_back(till: Till) -> N
     till.balances()
 
 
+def test_what_was_sent_back_and_is_told_of_again_is_nobodys_to_look_at(till: Till) -> None:
+    told = _stranger(till)
+    till.world.notice(told, id_="s1")
+    till.refund_unmatched("s1")
+    till.world.send()
+
+    till.world.notice(till.world.provider.payments[told.ref], id_="s2")
+
+    assert _listed(till) == []
+    assert _breaks(till) == ()
+    more = replace(told, amount_minor=778, captured_minor=778)
+    till.world.notice(more, id_="s3")
+    assert _listed(till) == [("s3", "unmatched")], "another sum is another matter"
+
+
+def _breaks(till: Till) -> tuple[object, ...]:
+    world = till.world
+    limits = ReconcileLimits(page=1)
+    return look(world.database, world.providers, ended_after=None, limits=limits).breaks
+
+
 @pytest.mark.parametrize("status", [PaymentStatus.OPEN, PaymentStatus.FAILED])
 def test_what_was_not_paid_cannot_be_sent_back(till: Till, status: PaymentStatus) -> None:
     till.world.notice(replace(_stranger(till), status=status), id_="s1")
@@ -110,6 +139,32 @@ def test_a_notice_that_nobody_kept_is_not_found(till: Till) -> None:
     with pytest.raises(Refusal) as refused:
         till.refund_unmatched("never")
     assert refused.value.code is Code.NOT_FOUND
+
+
+def test_a_notice_of_a_payout_that_another_provider_sends_ends_nothing(till: Till) -> None:
+    till.paid()
+    till.world.clock.turn(days=7)
+    till.settle()
+    path = f"/merchants/{till.merchant}"
+    till.owner.did(f"{path}/payout-account", {"account": "acct_0123456789"})
+    asked = till.owner.did(f"{path}/withdrawals", {"amount_minor": 810})
+    told = ProviderPayout(
+        ref="out-1",
+        status=PayoutStatus.FAILED,
+        amount_minor=810,
+        currency="CNY",
+        reference=asked["id"],
+        account="acct_0123456789",
+    )
+    notice = ProviderNotice(
+        id="p1", kind="payout", payment=None, payout=told, at=till.world.clock.now()
+    )
+    with till.world.database.writing() as session:
+        payments.take_notice(session, notice, provider="another", now=till.world.clock.now())
+
+    assert till.owner.sees(f"{path}/withdrawals/{asked['id']}")["state"] == "requested"
+    assert till.mine("merchant_available") == 0
+    assert _listed(till) == [("p1", "unmatched")]
 
 
 def test_a_notice_of_a_payout_is_kept_and_followed(till: Till) -> None:

@@ -27,6 +27,18 @@ def test_a_suspended_renter_is_told_why_not_and_goes_on_with_what_is_open(world)
     assert "account.suspended" in world.people["renter"].news()
 
 
+def test_when_a_bank_was_back_is_told_with_its_zone_or_not_at_all(world):
+    world.market()
+    rental = world.renting()
+    world.clock.turn(hours=2)
+    path = f"/operator/rentals/{rental}/close"
+    operator = world.people["operator"]
+    naive = operator.post(path, WHY | {"back_at": "2026-11-22T12:30:00"})
+    assert (naive.status_code, naive.json()["code"]) == (422, "invalid_request")
+    closed = operator.did(path, WHY | {"back_at": "2026-11-22T21:00:02+08:00"})
+    assert closed["amount_minor"] == 900, "one hour, and the delivery"
+
+
 def test_a_suspension_is_taken_back(world):
     world.market()
     renter_id = world.id_of("renter")

@@ -41,6 +41,7 @@ from backend.payments.port import (
     ProviderNotice,
     ProviderPayment,
     ProviderPayout,
+    ProviderRefund,
 )
 from backend.principal import Principal, Scope
 from backend.services import by_hand, returns
@@ -106,6 +107,10 @@ class FakeProvider:
     is_away: bool = False
     loses_answers: bool = False
     declines: bool = False
+    refuses: frozenset[str] = frozenset()
+    """What it says no to: ``capture``, ``release``, ``refund``; to the same key ever after."""
+    noes: set[str] = field(default_factory=set)
+    """The keys that it said no to."""
 
     def create(
         self,
@@ -150,7 +155,7 @@ class FakeProvider:
         return found[0] if found else None
 
     def capture(self, ref: str, *, key: str, amount_minor: int) -> ProviderPayment:
-        self._called("capture", key)
+        self._asked("capture", key)
         if key not in self.keys:
             hold = self.payments[ref]
             if hold.status is not PaymentStatus.AUTHORIZED or amount_minor > hold.amount_minor:
@@ -160,7 +165,7 @@ class FakeProvider:
         return self._answer(self.payments[ref])
 
     def release(self, ref: str, *, key: str) -> ProviderPayment:
-        self._called("release", key)
+        self._asked("release", key)
         if key not in self.keys:
             status = self.payments[ref].status
             if status not in {PaymentStatus.OPEN, PaymentStatus.AUTHORIZED}:
@@ -170,7 +175,7 @@ class FakeProvider:
         return self._answer(self.payments[ref])
 
     def refund(self, ref: str, *, key: str, amount_minor: int) -> ProviderPayment:
-        self._called("refund", key)
+        self._asked("refund", key)
         if key not in self.keys:
             paid = self.payments[ref]
             if paid.refunded_minor + amount_minor > paid.captured_minor:
@@ -227,6 +232,10 @@ class FakeProvider:
             status = PayoutStatus(told["payout"]["status"])
             payout = ProviderPayout(**{**told["payout"], "status": status})
             return ProviderNotice(id=told["id"], kind="payout", at=now, payment=None, payout=payout)
+        if "refund" in told:
+            at = datetime.fromisoformat(told["at"]) if "at" in told else now
+            refund = ProviderRefund(**told["refund"])
+            return ProviderNotice(id=told["id"], kind="refund", at=at, payment=None, refund=refund)
         if "payment" not in told:
             raise BadNotice(NoticeFault.UNREADABLE, "no payment in it")
         payment = told["payment"]
@@ -260,6 +269,13 @@ class FakeProvider:
         self.calls.append((what, key))
         if self.is_away:
             raise away()
+
+    def _asked(self, what: str, key: str) -> None:
+        self._called(what, key)
+        if what in self.refuses and key not in self.keys:
+            self.noes.add(key)
+        if key in self.noes:
+            raise declined()
 
     def _answer(self, payment: ProviderPayment) -> ProviderPayment:
         if self.loses_answers:
@@ -479,6 +495,10 @@ class World:
             pass
 
     def send(self) -> int:
+        """Ask providers for all that is due; how much that was."""
+        return sum(iter(self._send_one, 0))
+
+    def _send_one(self) -> int:
         return sweeps.send_outbox(
             self.database,
             self.providers,

@@ -173,7 +173,7 @@ def test_killed_between_commit_and_call_the_next_one_calls_with_the_same_key(
     renter.did(f"/rentals/{rental}/scan", {"qr_token": world.tokens["LW-0001"]})
     renter.did(f"/rentals/{rental}/deposit", {"accepted_disclosure": True})
     with world.database.writing() as session:  # claimed, and then nothing more was heard of it
-        outbox.claim(session, now=world.clock.now(), lease=world.limits.lease, limit=10)
+        outbox.claim(session, now=world.clock.now(), lease=world.limits.lease)
     assert world.send() == 0
     world.clock.turn(seconds=31)
     assert world.send() == 1

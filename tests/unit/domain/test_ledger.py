@@ -1,4 +1,5 @@
 from datetime import UTC, datetime, timedelta, timezone
+from functools import partial
 
 import pytest
 
@@ -212,8 +213,8 @@ def test_money_that_is_not_there_is_not_given(before, transfer):
 
 def test_only_the_platforms_revenue_may_cross_over():
     accounts = (
-        ledger.provider_holds(),
-        ledger.provider_cash(),
+        ledger.PROVIDER_HOLDS,
+        ledger.PROVIDER_CASH,
         ledger.receivable("R1"),
         ledger.deposit_liability("R1"),
         ledger.refund_due("R1"),
@@ -224,10 +225,10 @@ def test_only_the_platforms_revenue_may_cross_over():
         ledger.UNCLAIMED,
     )
     assert not any(ledger.may_go_negative(account) for account in accounts)
-    assert {ledger.kind_of(account) for account in (*accounts, ledger.platform_revenue())} == set(
+    assert {ledger.kind_of(account) for account in (*accounts, ledger.PLATFORM_REVENUE)} == set(
         ledger.AccountKind
     )
-    assert ledger.may_go_negative(ledger.platform_revenue())
+    assert ledger.may_go_negative(ledger.PLATFORM_REVENUE)
 
 
 def test_what_is_there_reads_positive_on_either_side():
@@ -277,6 +278,36 @@ def test_a_withdrawal_that_failed_is_the_merchants_again():
     there_and_back = map(withdrawal, (ledger.withdrawal_asked, ledger.withdrawal_failed))
 
     assert balances(*before, *there_and_back) == balances(*before)
+
+
+def test_a_withdrawal_that_came_back_is_the_merchants_again_once():
+    before = (billed(), paid(), settled())
+    recipes = (ledger.withdrawal_asked, ledger.withdrawal_paid, ledger.withdrawal_returned)
+    there_and_back = [withdrawal(recipe) for recipe in recipes]
+
+    assert balances(*before, *there_and_back) == balances(*before)
+    assert balances(*before, *there_and_back, there_and_back[-1]) == balances(*before)
+
+
+@pytest.mark.parametrize("renter", ["R1", None])
+def test_a_refund_that_came_back_is_owed_again_and_goes_anew(renter):
+    one = {"refund_id": "F1", "currency": CNY, "amount_minor": Minor(1000)}
+    if renter is None:
+        before, gone = (ledger.unclaimed_received(**one),), ledger.unclaimed_refunded
+    else:
+        before, gone = (surplus(),), partial(ledger.payment_refunded, renter=renter)
+    back = partial(ledger.refund_returned, renter=renter)
+    written = []
+
+    for returns in range(3):
+        written += [gone(returns=returns, **one), back(returns=returns, **one)]
+        assert balances(*before, *written) == balances(*before)
+    assert balances(*before, *written, gone(returns=3, **one)) == {}
+
+    keys = tuple(transfer.key for transfer in written)
+    assert ledger.refund_keys("F1", returns=3, is_gone=False) == keys
+    assert ledger.refund_keys("F1", returns=3, is_gone=True) == (*keys, "refund:F1:paid:4")
+    assert ledger.refund_keys("F1", returns=0, is_gone=True) == ("refund:F1:paid",)
 
 
 def test_a_withdrawal_ends_once():
