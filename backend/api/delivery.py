@@ -37,6 +37,9 @@ class DeliveryOut(Out):
     is_abnormal: bool = Field(description="It was late, or had to be given to somebody else.")
     staff: str | None = Field(description="Who delivers.", examples=["小王"])
     position: PositionOut | None = Field(description="Only while they are on the way to you.")
+    waits_until: datetime | None = Field(
+        description="They are at the door, and wait until then for you to open."
+    )
     urges_left: int = Field(examples=[5])
 
     @classmethod
@@ -60,6 +63,7 @@ class DeliveryOut(Out):
                 told_at=at.told_at,
                 age_s=max(0, int((view.now - at.told_at).total_seconds())),
             ),
+            waits_until=view.waits_until,
             urges_left=view.urges_left,
         )
 

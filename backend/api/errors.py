@@ -54,6 +54,8 @@ STATUS: Final[Mapping[Code | EdgeCode, int]] = MappingProxyType(
         Code.ALREADY_TAKEN: 409,
         Code.BANK_BUSY: 409,
         Code.JOB_ENDED: 409,
+        Code.NOT_AT_DOOR: 409,
+        Code.RENTER_MAY_COME: 409,
         Code.BANK_IN_HAND: 409,
         Code.CANCEL_COSTS: 409,
         Code.NOBODY_NEAR: 409,

@@ -444,6 +444,9 @@ class JobOut(Out):
     deliver_by: datetime | None = Field(description="For a delivery: until when I should be there.")
     promised_at: datetime | None = Field(description="What the renter was promised.")
     late_at: datetime | None
+    waits_until: datetime | None = Field(
+        description="I am at the door: when I may say that the renter is absent."
+    )
     urges: int = Field(description="How often the renter urged.")
     is_from_another: bool = Field(
         description="The renter asked at another merchant and keeps that one's terms."
@@ -473,6 +476,7 @@ class JobOut(Out):
             offer_expires_at=until,
             offer_seconds_left=None if until is None else max(0, -((now - until) // _SECOND)),
             promised_at=view.rental.promised_at if job.kind is JobKind.DELIVERY else None,
+            waits_until=view.waits_until,
             urges=view.rental.urges,
             is_from_another=view.is_from_another,
             terms=TermsOut.of(view.terms, lang),

@@ -209,6 +209,24 @@ def give_back(
     return JobOut.of(view, lang, person_id=who.person_id, now=now)
 
 
+@router.post("/jobs/{job_id}/renter-absent")
+def renter_absent(
+    *,
+    job_id: Id,
+    body: ReasonIn,
+    session: DbSession,
+    who: CurrentPrincipal,
+    now: Now,
+    lang: Reader,
+) -> JobOut:
+    """Leave a door that nobody opened, once I have waited: the delivery is called off.
+
+    My phone must have told that I am there, and the renter has heard it (`rental.at_door`).
+    """
+    view = jobs.renter_absent(session, who=who, job_id=job_id, reason=body.reason, now=now)
+    return JobOut.of(view, lang, person_id=who.person_id, now=now)
+
+
 @router.post("/jobs/{job_id}/set-out")
 def set_out(
     *,

@@ -169,6 +169,19 @@ WORDS: Final[Mapping[Code | EdgeCode, Mapping[Lang, Words]]] = MappingProxyType(
             "It was called off, or went to somebody else. If you have the power bank, bring it "
             "home and check it in.",
         ),
+        Code.NOT_AT_DOOR: _both(
+            "您似乎不在門口",
+            "您的手機沒有顯示您在收貨地點。請打開定位，到達後再試。",
+            "You are not known to be at the door",
+            "Your phone does not say that you are at the place of delivery. Let it tell where you "
+            "are, and try again when you are there.",
+        ),
+        Code.RENTER_MAY_COME: _both(
+            "請再等一等",
+            "用戶已收到您到達的通知。請再等 {retry_after_s} 秒。",
+            "Wait a little longer",
+            "The renter was told that you are there. Wait another {retry_after_s} seconds.",
+        ),
         Code.BANK_IN_HAND: _both(
             "手中還有充電寶",
             "{bank} 還在您手中。請先交付或帶回，再下班。",

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import case, func
+from sqlalchemy import ColumnElement, case, func
 from sqlmodel import Session, col, select, update
 
 from backend.db import seam
@@ -35,7 +35,7 @@ def record(session: Session, merchant_id: str, *, since: datetime) -> Record:
         col(JobRow.done_at) >= since,
         (col(JobRow.state) == JobState.DONE)
         | (col(JobRow.state) == JobState.CANCELLED)
-        & (col(JobRow.late_at).is_not(None) | col(JobRow.ended_why).in_(NOT_BROUGHT)),
+        & (_late() | col(JobRow.ended_why).in_(NOT_BROUGHT)),
     )
     deliveries, on_time = session.exec(counts).one()
     at_home = select(BankRow.id).where(
@@ -48,6 +48,14 @@ def record(session: Session, merchant_id: str, *, since: datetime) -> Record:
         on_time=on_time,
         average_charge_pct=seam.average_charge_pct(session, at_home),
     )
+
+
+def _late() -> ColumnElement[bool]:
+    """Whether a delivery that was not handed over was late; one to an absent renter, on arrival."""
+    was_awaited = (col(JobRow.ended_why) == EndedWhy.RENTER_ABSENT) & (
+        col(JobRow.at_door_at) < col(JobRow.late_at)
+    )
+    return col(JobRow.late_at).is_not(None) & ~was_awaited
 
 
 def stored(session: Session, merchant_ids: Sequence[str]) -> dict[str, Record]:

@@ -39,9 +39,11 @@ SENTENCES: Final[Mapping[Lang, Mapping[str, str]]] = MappingProxyType(
             "no_delivery": "Delivery is free.",
             "cancel_free": "You may cancel without charge until the power bank is handed over.",
             "cancel_late": "Cancelling is free until staff are on their way with the power bank;"
-            " from then until it is handed over it costs {cancel_delivering}.",
+            " from then until it is handed over it costs {cancel_delivering}, also if nobody is"
+            " there to take it.",
             "cancel": "Cancelling is free until staff accept; then it costs {cancel_accepted},"
-            " and {cancel_delivering} once they are on their way with the power bank.",
+            " and {cancel_delivering} once they are on their way with the power bank, also if"
+            " nobody is there to take it.",
             "battery": "The power bank is handed over with a charge of {battery} % or more.",
             "cap_total": "The whole rental, delivery included, costs {cap_total} at most; at that"
             " price the power bank is yours.",
@@ -61,9 +63,9 @@ SENTENCES: Final[Mapping[Lang, Mapping[str, str]]] = MappingProxyType(
             "no_delivery": "免配送費。",
             "cancel_free": "充電寶交付前可免費取消。",
             "cancel_late": "服務人員攜充電寶出發前可免費取消；"
-            "出發後至交付前取消，收取{cancel_delivering}。",
+            "出發後至交付前取消，或送達時無人接收，收取{cancel_delivering}。",
             "cancel": "接單前可免費取消；接單後取消收取{cancel_accepted}，"
-            "服務人員攜充電寶出發後取消收取{cancel_delivering}。",
+            "服務人員攜充電寶出發後取消，或送達時無人接收，收取{cancel_delivering}。",
             "battery": "交付時充電寶電量不低於{battery}%。",
             "cap_total": "整個訂單（含配送費）最多{cap_total}，達到此金額充電寶即歸您所有。",
             "end": "計費至您申請歸還、服務人員取回或充電寶最終停止供電時止，以最早者為準。",

@@ -36,6 +36,7 @@ from types import MappingProxyType
 from typing import Final
 
 from backend.domain import eta
+from backend.domain.door import AT_THE_DOOR_M
 from backend.domain.errors import Code, Refusal
 
 # -- an offer's life -----------------------------------------------------------------------
@@ -218,8 +219,6 @@ GRACE: Final = timedelta(minutes=10)
 """How much a delivery may be late while its staff are known to be nearly there."""
 STALLED_AFTER: Final = timedelta(minutes=10)
 """At least so long without coming nearer; or as long as the rest of the ride would take."""
-AT_THE_DOOR_M: Final = 100
-"""So near, they have arrived: who comes no nearer waits for the renter."""
 GIVE_UP_AFTER: Final = timedelta(minutes=45)
 """How late a delivery may be when there is nobody else."""
 REMIND_EVERY: Final = timedelta(minutes=30)
@@ -254,6 +253,8 @@ class EndedWhy(StrEnum):
     OFF_SHIFT = "off_shift"
     BANK_LOST = "bank_lost"
     GIVEN_UP = "given_up"
+    RENTER_ABSENT = "renter_absent"
+    """Who came in time waited at the door in vain."""
 
 
 FAILED: Final = frozenset(

@@ -34,6 +34,8 @@ class Code(StrEnum):
     ALREADY_TAKEN = "already_taken"
     BANK_BUSY = "bank_busy"
     JOB_ENDED = "job_ended"
+    NOT_AT_DOOR = "not_at_door"
+    RENTER_MAY_COME = "renter_may_come"  # retry_after_s
     BANK_IN_HAND = "bank_in_hand"  # bank
     CANCEL_COSTS = "cancel_costs"  # fee_minor, seen_minor
     NOBODY_NEAR = "nobody_near"

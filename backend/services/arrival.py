@@ -13,7 +13,7 @@ from backend.db import market, shifts
 from backend.db.notifications import notify
 from backend.db.tables.dispatch import StaffPositionRow
 from backend.db.tables.rentals import JobRow, JobState, RentalRow
-from backend.domain import eta
+from backend.domain import door, eta
 from backend.domain.eta import Stage
 from backend.domain.geo import Point, distance_m
 
@@ -46,6 +46,19 @@ def position_on(session: Session, job: JobRow) -> StaffPositionRow | None:
     return None if told is None or told.told_at < job.set_out_at else told
 
 
+def fresh_position(session: Session, job: JobRow, *, now: datetime) -> StaffPositionRow | None:
+    """Where who delivers is now; None: that is not known."""
+    told = position_on(session, job)
+    return told if told is not None and now - told.told_at <= FRESH_FOR else None
+
+
+def waits_until(job: JobRow) -> datetime | None:
+    """Until when who delivers waits at the door; None: they are not there."""
+    if job.state is not JobState.UNDER_WAY or job.at_door_at is None:
+        return None
+    return door.waits_until(job.at_door_at)
+
+
 def expected_at(rental: RentalRow, *, now: datetime) -> datetime | None:
     """When a delivery is expected; None: nothing was told."""
     return None if rental.eta_at is None else max(now, rental.eta_at)
@@ -55,8 +68,7 @@ def expected_by_position(
     session: Session, rental: RentalRow, job: JobRow, *, now: datetime
 ) -> datetime | None:
     """The same, if it rests on where they are now; None: that is not known."""
-    told = position_on(session, job)
-    is_known = told is not None and now - told.told_at <= FRESH_FOR
+    is_known = fresh_position(session, job, now=now) is not None
     return expected_at(rental, now=now) if is_known else None
 
 

@@ -46,6 +46,8 @@ class DeliveryView:
     staff_name: str | None
     position: StaffPositionRow | None
     """None: they are not on the way to this renter, or their phone did not tell."""
+    waits_until: datetime | None
+    """Until when they wait at the door; None: they are not there."""
     urges_left: int
     now: datetime
 
@@ -73,6 +75,7 @@ def follow(session: Session, *, who: Principal, rental_id: str, now: datetime) -
         is_abnormal=rental.abnormal_at is not None,
         staff_name=name_of(session, rental, rental.staff_id),
         position=arrival.position_on(session, job) if is_awaited and job is not None else None,
+        waits_until=None if job is None else arrival.waits_until(job),
         urges_left=max(0, URGES_MAX - rental.urges),
         now=now,
     )

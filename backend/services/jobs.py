@@ -5,7 +5,7 @@ hands is proven by a scan of the bank's own label, or by the renter's code.
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlmodel import Session
 
@@ -15,7 +15,7 @@ from backend.db.notifications import notify
 from backend.db.tables.dispatch import OfferRow
 from backend.db.tables.market import BankRow, TariffRow
 from backend.db.tables.rentals import JobKind, JobRow, JobState, RentalRow
-from backend.domain import eta
+from backend.domain import door, eta
 from backend.domain.custody import Holder, Proof
 from backend.domain.dispatch import COLLECT_WITHIN, EndedWhy, OfferState
 from backend.domain.errors import Code, Refusal
@@ -24,7 +24,7 @@ from backend.domain.rental import RentalEvent, step
 from backend.domain.tariff import Terms
 from backend.principal import Principal
 from backend.services import arrival, availability, billing, dispatch, feeding, offers
-from backend.services.rentals import check_label
+from backend.services.rentals import call_off, cancel_fee_of, check_label
 from backend.services.steps import advance, hear, pass_bank
 
 # -- looking -------------------------------------------------------------------------------
@@ -49,6 +49,11 @@ class JobView:
         """The deadline of an offer that waits for an answer."""
         is_open = self.offer is not None and self.offer.state is OfferState.OPEN
         return self.offer.expires_at if self.offer is not None and is_open else None
+
+    @property
+    def waits_until(self) -> datetime | None:
+        """Until when who delivers waits at the door."""
+        return arrival.waits_until(self.job)
 
 
 def waiting(session: Session, *, who: Principal) -> list[JobView]:
@@ -173,6 +178,40 @@ def give_back(
     }
     owner_id = market.merchant(session, job.merchant_id).owner_id
     notify(session, person_ids=[owner_id], kind="job.given_back", data=data, now=now)
+    session.refresh(job)
+    return view(session, job, who=who)
+
+
+def renter_absent(
+    session: Session, *, who: Principal, job_id: str, reason: str, now: datetime
+) -> JobView:
+    """Leave a door that nobody opened: the delivery is called off, for what that cost on arrival.
+
+    Raises:
+        Refusal: NOT_FOUND; JOB_ENDED; WRONG_STATE; NOT_AT_DOOR of who is not known to be there;
+            RENTER_MAY_COME until they have waited long enough.
+    """
+    rental, job = _own(session, who, job_id, kind=JobKind.DELIVERY)
+    step(rental.state, RentalEvent.CANCEL)
+    if job.at_door_at is None or arrival.fresh_position(session, job, now=now) is None:
+        raise Refusal(Code.NOT_AT_DOOR)
+    wait = door.waits_until(job.at_door_at) - now
+    if wait > timedelta(0):
+        raise Refusal(Code.RENTER_MAY_COME, retry_after_s=-(-wait // timedelta(seconds=1)))
+    fee = cancel_fee_of(rental, now=job.at_door_at)
+    if fee is None:
+        raise Refusal(Code.WRONG_STATE, state=rental.state, event=RentalEvent.CANCEL)
+    data = {
+        "rental_id": rental.id,
+        "job_id": job.id,
+        "staff_id": who.person_id,
+        "reason": reason,
+        "fee_minor": fee.fee_minor,
+    }
+    hear(session, rental, kind="rental.renter_absent", data=data, now=now)
+    why, by_id = EndedWhy.RENTER_ABSENT, who.person_id
+    evidence = f"{why}: {reason}"[:160]
+    call_off(session, rental, fee, why=why, by_id=by_id, evidence=evidence, now=now)
     session.refresh(job)
     return view(session, job, who=who)
 

@@ -141,24 +141,39 @@ def cancel(
     if fee is None:
         raise Refusal(Code.WRONG_STATE, state=rental.state, event=RentalEvent.CANCEL)
     check_seen(fee, seen_minor=seen_minor)
-    dispatch.end_jobs(session, rental, why="cancelled", now=now)
-    by: dict[str, Any] = {"by_id": who.person_id, "evidence": fee.stage, "cancelled_at": now}
+    by_id, evidence = who.person_id, fee.stage
+    call_off(session, rental, fee, why="cancelled", by_id=by_id, evidence=evidence, now=now)
+    return rental
+
+
+def call_off(
+    session: Session,
+    rental: RentalRow,
+    fee: CancelFee,
+    *,
+    why: str,
+    by_id: str,
+    evidence: str,
+    now: datetime,
+) -> None:
+    """End a delivery before it is handed over, for this fee."""
+    dispatch.end_jobs(session, rental, why=why, now=now)
+    by: dict[str, Any] = {"by_id": by_id, "evidence": evidence, "cancelled_at": now}
     if fee.fee_minor == 0:
         advance(session, rental, RentalEvent.CANCEL, now=now, closed_at=now, **by)
-        return rental
+        return
     price = tariff.cancelled(fee.fee_minor)
     billing.bill(session, rental, RentalEvent.CANCEL_FOR_FEE, price=price, end=now, now=now, **by)
     data = {"rental_id": rental.id, "fee_minor": fee.fee_minor}
     hear(session, rental, kind="rental.cancelled", data=data, now=now)
-    return rental
 
 
 def cancel_fee_of(rental: RentalRow, *, now: datetime) -> CancelFee | None:
-    """What calling this rental off costs now; None: it can not be called off any more."""
+    """What calling this rental off costs, or cost then; None: it can not be called off any more."""
     is_late = rental.promised_at is not None and now > rental.promised_at
     is_excused = (
         is_late
-        or rental.abnormal_at is not None
+        or (rental.abnormal_at is not None and rental.abnormal_at <= now)
         or rental.attempt > 1
         or rental.replaces_id is not None
     )

@@ -11,14 +11,15 @@ from sqlmodel import Session
 from backend.db import jobs, market, rentals, shifts
 from backend.db.tables.dispatch import PositionSampleRow
 from backend.db.tables.market import MerchantRow
-from backend.db.tables.rentals import JobKind, JobRow, JobState
-from backend.domain import eta
+from backend.db.tables.rentals import JobKind, JobRow, JobState, RentalRow
+from backend.domain import door, eta
 from backend.domain.errors import Code, Refusal
 from backend.domain.geo import Point, distance_m
 from backend.domain.tour import Stop, Tour, length_m
 from backend.ids import new_id
 from backend.principal import Principal
 from backend.services import arrival, dispatch, tours
+from backend.services.steps import hear
 
 SAMPLE_EVERY: Final = timedelta(seconds=15)
 """Positions in between are not kept."""
@@ -84,6 +85,7 @@ def _came_to(
         return
     arrival.tell(session, rental, expected_at, now=now)
     left_m = distance_m(at, arrival.place_of(job))
+    _at_door(session, rental, job, left_m=left_m, now=now)
     if job.moved_at is None or job.left_m is None or left_m <= job.left_m - NEARER_M:
         job.left_m, job.moved_at = left_m, now
         dispatch.look(session, rental, job, now=now)
@@ -101,6 +103,24 @@ def _came_to(
                 told_at=now,
             )
         )
+
+
+def _at_door(
+    session: Session, rental: RentalRow, job: JobRow, *, left_m: int, now: datetime
+) -> None:
+    """Note whether they are at the door; the renter hears that they are, and until when."""
+    before = job.at_door_at
+    job.at_door_at = door.at_door_since(before, left_m=left_m, now=now)
+    session.add(job)
+    if before is not None or job.at_door_at is None:
+        return
+    data = {
+        "rental_id": rental.id,
+        "job_id": job.id,
+        "staff_id": job.staff_id,
+        "waits_until": door.waits_until(job.at_door_at).isoformat(),
+    }
+    hear(session, rental, kind="rental.at_door", data=data, now=now)
 
 
 # -- the day's tour ------------------------------------------------------------------------

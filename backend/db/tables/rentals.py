@@ -246,6 +246,8 @@ class JobRow(SQLModel, table=True):
     """The least distance to the renter that was left on the way."""
     moved_at: datetime | None = None
     """When they last came nearer; None: their phone has not told where they are."""
+    at_door_at: datetime | None = None
+    """Since when they are at the renter's door, by their own position; None: they are not."""
     late_at: datetime | None = None
     """Since when it is late or stalled."""
     reminders: int = 0

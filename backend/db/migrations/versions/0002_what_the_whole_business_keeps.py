@@ -469,6 +469,7 @@ def _tables_up() -> None:
         batch_op.add_column(sa.Column('deliver_by', sa.DateTime(timezone=True), nullable=True))
         batch_op.add_column(sa.Column('left_m', sa.Integer(), nullable=True))
         batch_op.add_column(sa.Column('moved_at', sa.DateTime(timezone=True), nullable=True))
+        batch_op.add_column(sa.Column('at_door_at', sa.DateTime(timezone=True), nullable=True))
         batch_op.add_column(sa.Column('reminders', sa.Integer(), nullable=False, server_default='0'))
         batch_op.add_column(sa.Column('reminded_at', sa.DateTime(timezone=True), nullable=True))
         batch_op.create_index('ix_job_rental', ['rental_id', 'kind'], unique=False)
@@ -813,6 +814,7 @@ def _tables_down() -> None:
         for column in ('reminded_at', 'reminders', 'moved_at', 'left_m', 'deliver_by', 'choice'):
             batch_op.drop_column(column)
         batch_op.drop_column('ended_why')
+        batch_op.drop_column('at_door_at')
         batch_op.drop_column('late_at')
         batch_op.drop_column('rounds')
         batch_op.drop_column('due_at')
