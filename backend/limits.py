@@ -6,6 +6,10 @@ from typing import Final
 
 COMMAND_EXPIRY_S: Final = 60
 """How long a bank may take to begin or stop; then the gateway expires the command."""
+STOP_AGAIN: Final = timedelta(minutes=10)
+"""Before a bank that was told to stop, and feeds on, is told again."""
+STOPS_MAX: Final = 6
+"""How often it is told; then it is on the operator's stuck list."""
 COMMISSION_BP: Final = 1_000
 """The platform's part of a bill, in basis points, for merchants that agreed to nothing else."""
 PAGE_MAX: Final = 100

@@ -1,7 +1,7 @@
 """Queries on what falls due: bills past their deadline, holds that run out, deposits to be spent.
 
 A question that excludes what already waits for somebody's answer, so that a few that are stuck
-never stand before the rest.
+never stand before the rest; and leaves out the first so many, if those were tried in vain.
 """
 
 from collections.abc import Sequence
@@ -44,7 +44,7 @@ def rental_seen(session: Session, rental_id: str) -> RentalRow | None:
     return session.exec(select(RentalRow).where(RentalRow.id == rental_id)).first()
 
 
-def past_due(session: Session, *, now: datetime, limit: int) -> Sequence[str]:
+def past_due(session: Session, *, now: datetime, limit: int, but: int = 0) -> Sequence[str]:
     """Ids of rentals whose deadline has passed and was not acted on, the longest first."""
     return session.exec(
         select(RentalRow.id)
@@ -54,12 +54,15 @@ def past_due(session: Session, *, now: datetime, limit: int) -> Sequence[str]:
             col(RentalRow.past_due_at).is_(None),
             ~_pays(_was_asked("release", PaymentRow.id)),
         )
-        .order_by(col(RentalRow.payment_due_by))
+        .order_by(col(RentalRow.payment_due_by), col(RentalRow.id))
+        .offset(but)
         .limit(limit)
     ).all()
 
 
-def running_out(session: Session, *, until: datetime, limit: int) -> Sequence[DepositRow]:
+def running_out(
+    session: Session, *, until: datetime, limit: int, but: int = 0
+) -> Sequence[DepositRow]:
     """Holds that end by themselves before ``until`` while something may yet be owed."""
     return session.exec(
         select(DepositRow)
@@ -71,12 +74,13 @@ def running_out(session: Session, *, until: datetime, limit: int) -> Sequence[De
             ~_was_asked("capture", DepositRow.payment_id),
             ~_was_asked("release", DepositRow.payment_id),
         )
-        .order_by(col(DepositRow.capture_before))
+        .order_by(col(DepositRow.capture_before), col(DepositRow.payment_id))
+        .offset(but)
         .limit(limit)
     ).all()
 
 
-def to_spend(session: Session, *, limit: int) -> Sequence[str]:
+def to_spend(session: Session, *, limit: int, but: int = 0) -> Sequence[str]:
     """Ids of rentals whose deposit is secured, and which can be settled from it now."""
     disputed = exists().where(
         col(DisputeRow.rental_id) == col(RentalRow.id),
@@ -90,7 +94,8 @@ def to_spend(session: Session, *, limit: int) -> Sequence[str]:
             DepositRow.state == DepositState.SECURED,
             is_billed | col(RentalRow.state).in_(CLOSED),
         )
-        .order_by(col(DepositRow.capture_before))
+        .order_by(col(DepositRow.capture_before), col(RentalRow.id))
+        .offset(but)
         .limit(limit)
     ).all()
 

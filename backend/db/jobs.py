@@ -36,7 +36,12 @@ def lock(session: Session, job_id: str) -> JobRow:
 
 
 def concerns(
-    session: Session, job_id: str, person_id: str, *, merchant_ids: Collection[str]
+    session: Session,
+    job_id: str,
+    person_id: str,
+    *,
+    merchant_ids: Collection[str],
+    works_for: Collection[str],
 ) -> bool:
     """Whether a job is this person's to see: they have it, were asked, or own its merchant.
 
@@ -45,26 +50,32 @@ def concerns(
         job_id: the job.
         person_id: who asks.
         merchant_ids: the merchants they own.
+        works_for: the merchants they work for now: what others asked them is over.
     """
     found = select(JobRow.id).where(
         JobRow.id == job_id,
         (col(JobRow.staff_id) == person_id)
-        | _asked(person_id, (*_ASKED, OfferState.TAKEN))
+        | _asked(person_id, (*_ASKED, OfferState.TAKEN), by={*merchant_ids, *works_for})
         | (col(JobRow.merchant_id).in_(merchant_ids) & (col(JobRow.kind) == JobKind.COLLECTION)),
     )
     return session.exec(found).first() is not None
 
 
-def _asked(person_id: str, states: Collection[OfferState]) -> ColumnElement[bool]:
-    return col(JobRow.id).in_(
-        select(OfferRow.job_id).where(
-            OfferRow.person_id == person_id, col(OfferRow.state).in_(states)
-        )
+def _asked(
+    person_id: str, states: Collection[OfferState], *, by: Collection[str]
+) -> ColumnElement[bool]:
+    asked = select(OfferRow.job_id).where(
+        OfferRow.person_id == person_id, col(OfferRow.state).in_(states)
     )
+    return col(JobRow.merchant_id).in_(by) & col(JobRow.id).in_(asked)
 
 
 def jobs_for(
-    session: Session, person_id: str, *, merchant_ids: Collection[str]
+    session: Session,
+    person_id: str,
+    *,
+    merchant_ids: Collection[str],
+    works_for: Collection[str],
 ) -> Sequence[JobRow]:
     """The jobs that this person may take, and their own that go on, oldest first.
 
@@ -72,6 +83,7 @@ def jobs_for(
         session: a transaction.
         person_id: who asks.
         merchant_ids: the merchants they own, whose collections they may always take.
+        works_for: the merchants they work for now: what others asked them is over.
     """
     is_open = col(JobRow.state) == JobState.OPEN
     is_ours = col(JobRow.merchant_id).in_(merchant_ids)
@@ -79,7 +91,7 @@ def jobs_for(
     return session.exec(
         select(JobRow)
         .where(
-            (is_open & _asked(person_id, _ASKED))
+            (is_open & _asked(person_id, _ASKED, by={*merchant_ids, *works_for}))
             | (is_open & is_ours & (col(JobRow.kind) == JobKind.COLLECTION))
             | (mine & (col(JobRow.state).in_(TAKEN) | col(JobRow.has_bank).is_(True)))
         )

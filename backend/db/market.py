@@ -168,6 +168,29 @@ def find_bank(session: Session, bank_id: str) -> BankRow | None:
     return session.get(BankRow, bank_id)
 
 
+def lock_bank(session: Session, bank_id: str) -> BankRow:
+    """A bank, locked for this transaction and read anew: nobody else decides by it until we end.
+
+    The rental that needs it is locked first. Whoever has no rental yet, and asks for one, locks
+    the bank alone; and whoever finds a new rental only then, takes it then.
+    """
+    found = select(BankRow).where(BankRow.id == bank_id).with_for_update(key_share=True)
+    return session.exec(found.execution_options(populate_existing=True)).one()
+
+
+def lock_lendable(session: Session, bank_id: str) -> BankRow | None:
+    """A bank that may still go out, locked; None if it may not, or somebody decides by it now."""
+    found = select(BankRow).where(
+        BankRow.id == bank_id,
+        BankRow.holder == Holder.MERCHANT,
+        col(BankRow.is_offered).is_(True),
+        col(BankRow.is_recalled).is_(False),
+        col(BankRow.is_to_inspect).is_(False),
+    )
+    locked = found.with_for_update(skip_locked=True, key_share=True)
+    return session.exec(locked.execution_options(populate_existing=True)).first()
+
+
 def merchants_of_banks(session: Session, bank_ids: Sequence[str]) -> dict[str, str]:
     """Whose each of these banks is; one that nobody reported is absent."""
     found = select(BankRow.id, BankRow.merchant_id).where(col(BankRow.id).in_(bank_ids))

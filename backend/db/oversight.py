@@ -78,13 +78,18 @@ class Recalled:
     merchant_id: str
 
 
-def recall(session: Session, *, batch: str | None, bank_ids: Sequence[str]) -> list[Recalled]:
-    """Recall banks of a batch, and those named; give those that were not recalled before."""
+def to_recall(session: Session, *, batch: str | None, bank_ids: Sequence[str]) -> Sequence[str]:
+    """Ids of the banks of a batch, and those named, that are not recalled yet."""
     named = col(BankRow.id).in_(bank_ids)
     chosen = named if batch is None else named | (col(BankRow.batch) == batch)
+    return session.exec(select(BankRow.id).where(chosen, col(BankRow.is_recalled).is_(False))).all()
+
+
+def recall(session: Session, bank_ids: Sequence[str]) -> list[Recalled]:
+    """Recall these banks; give those that were not recalled before."""
     rows = session.exec(
         update(BankRow)
-        .where(chosen, col(BankRow.is_recalled).is_(False))
+        .where(col(BankRow.id).in_(bank_ids), col(BankRow.is_recalled).is_(False))
         .values(is_recalled=True)
         .returning(col(BankRow.id), col(BankRow.merchant_id))
         .execution_options(synchronize_session=False)

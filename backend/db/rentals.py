@@ -97,6 +97,14 @@ def renting(session: Session, bank_id: str) -> RentalRow | None:
     return session.exec(_locked(found)).first()
 
 
+def lock_renting(session: Session, bank_ids: Collection[str]) -> None:
+    """Lock the rentals that need these banks, before the banks themselves."""
+    found = select(RentalRow).where(
+        col(RentalRow.bank_id).in_(bank_ids), col(RentalRow.state).in_(OCCUPYING)
+    )
+    session.exec(_locked(found.order_by(col(RentalRow.id)))).all()
+
+
 def by_start(session: Session, command_id: str) -> RentalRow | None:
     """The rental that this command is to start, locked for this transaction."""
     found = select(RentalRow).where(RentalRow.start_command_id == command_id)
@@ -175,12 +183,14 @@ def due(session: Session, *, now: datetime, out_since: datetime, limit: int) -> 
     return session.exec(found.order_by(col(RentalRow.id)).limit(limit)).all()
 
 
-def without_command(session: Session, *, limit: int) -> Sequence[str]:
-    """Ids of rentals that wait for a command that could not be given yet."""
+def without_command(session: Session, *, after: str, limit: int) -> Sequence[str]:
+    """Ids of rentals that wait for a command that could not be given yet; a page of them."""
     found = select(RentalRow.id).where(
-        RentalRow.state == RentalState.STARTING, col(RentalRow.start_command_id).is_(None)
+        RentalRow.state == RentalState.STARTING,
+        col(RentalRow.start_command_id).is_(None),
+        col(RentalRow.id) > after,
     )
-    return session.exec(found.limit(limit)).all()
+    return session.exec(found.order_by(col(RentalRow.id)).limit(limit)).all()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import func
+from sqlalchemy import func, text
 from sqlmodel import Session, col, select, update
 from sqlmodel.sql.expression import SelectOfScalar
 
@@ -173,6 +173,18 @@ def is_in_doubt(session: Session, command_id: str) -> bool:
     """Whether a command's deadline passed, and nothing tells whether it was carried out."""
     found = select(CommandRow.status).where(CommandRow.id == command_id)
     return session.exec(found).one() == "unknown"
+
+
+def stops(session: Session, bank_id: str, *, since: datetime) -> list[datetime]:
+    """When a bank was told to stop since then, newest first; not what never went out to it."""
+    found = select(CommandRow.created_at_ms).where(
+        CommandRow.bank_id == bank_id,
+        text("kind = 'charge_stop'"),  # the index's own words
+        CommandRow.attempts > 0,
+        CommandRow.created_at_ms >= to_ms(since),
+    )
+    newest_first = found.order_by(col(CommandRow.created_at_ms).desc())
+    return [from_ms(at_ms) for at_ms in session.exec(newest_first)]
 
 
 def ordered_at(session: Session, command_id: str) -> datetime:

@@ -225,6 +225,7 @@ NEWS: Final[Mapping[str, _Both]] = MappingProxyType(
         "rental.cancelled": ("已取消", "cancelled"),
         "rental.undeliverable": ("無法送達", "could not be delivered"),
         "rental.start_failed": ("啟動失敗", "not started"),
+        "rental.bank_unfit": ("設備不可用", "bank unfit to start"),
         "rental.start_in_doubt": ("啟動待查", "start in doubt"),
         "rental.claimed_returned": ("稱已歸還", "said to be back"),
         "rental.return_denied": ("尚未歸還", "not back yet"),

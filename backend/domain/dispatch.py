@@ -252,6 +252,7 @@ class EndedWhy(StrEnum):
     GIVEN_BACK = "given_back"
     OFF_SHIFT = "off_shift"
     BANK_LOST = "bank_lost"
+    BANK_RECALLED = "bank_recalled"
     GIVEN_UP = "given_up"
     RENTER_ABSENT = "renter_absent"
     """Who came in time waited at the door in vain."""

@@ -7,7 +7,6 @@ raise: it gives back the code with its tries counted, and whoever asked writes t
 *before* saying no. Tries are counted per code, whoever made them.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -33,14 +32,6 @@ class HandoverCode:
     def is_locked(self) -> bool:
         """Whether even the right digits no longer open; a new code does."""
         return self.tries_left <= 0
-
-
-def new_code(random_digits: Sequence[int]) -> HandoverCode:
-    """Make a fresh code, with all its tries, from four random digits 0 to 9."""
-    if len(random_digits) != CODE_DIGITS or not all(0 <= digit <= 9 for digit in random_digits):  # noqa: PLR2004 - a digit
-        msg = f"a code is made of {CODE_DIGITS} digits"
-        raise ValueError(msg)
-    return HandoverCode(digits="".join(map(str, random_digits)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -106,6 +106,16 @@ def must_feed(session: Session, bank_id: str, *, now: datetime) -> None:
     must_be_fit(session, bank, min_battery_pct=MIN_FEEDING_PCT, now=now)
 
 
+def is_sound(session: Session, bank: BankRow) -> bool:
+    """Whether nothing about a bank that comes home has to be looked into by its merchant."""
+    seen = seam.seen(session, bank.id)
+    return not (bank.is_to_inspect or bank.is_recalled or _is_faulty(seen))
+
+
+def _is_faulty(seen: Seen | None) -> bool:
+    return seen is not None and (bool(seen.faults) or seen.lock == "jammed")
+
+
 def refuse(why_not: Sequence[WhyNot]) -> None:
     """Refuse if there is any reason against.
 
@@ -163,7 +173,7 @@ def _facts(
         is_online=seen is not None and seen.presence != "offline",
         battery_pct=None if seen is None else seen.battery_pct,
         battery_age_s=None if seen is None else int((now - seen.state_at).total_seconds()),
-        has_fault=seen is not None and (bool(seen.faults) or seen.lock == "jammed"),
+        has_fault=_is_faulty(seen),
         has_unpaid_bill=False,
         min_battery_pct=min_battery_pct,
     )

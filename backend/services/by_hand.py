@@ -11,8 +11,9 @@ from backend.domain.errors import Code, Refusal
 from backend.domain.overdue import OUT
 from backend.domain.rental import RentalEvent, RentalState, step
 from backend.principal import Principal
-from backend.services import billing, dispatch, facts, feeding, purchases
+from backend.services import billing, dispatch, feeding, purchases
 from backend.services.rentals import find_locked
+from backend.services.starting import start_failed
 from backend.services.steps import advance, hear, note, pass_bank
 
 
@@ -70,7 +71,6 @@ def mark_lost(
     step(before, RentalEvent.LOSE)
     if rental.confirmed_at is not None:
         raise Refusal(Code.WRONG_STATE, state=before, event=RentalEvent.LOSE)
-    feeding.withdraw_start(session, rental, now=now)
     _take_home(session, rental, Holder.LOST, by_id=who.person_id, reason=reason, now=now)
     advance(
         session,
@@ -123,7 +123,7 @@ def resolve_start(
     if is_fed:
         _confirm(session, rental, by_id=by_id, evidence=evidence, now=now)
     elif before is RentalState.STARTING:
-        facts.start_failed(session, rental, evidence=evidence, by_id=by_id, now=now)
+        start_failed(session, rental, evidence=evidence, by_id=by_id, now=now)
     else:
         billing.release_deposit(session, rental, now=now)
     action = "rental.start_confirmed" if is_fed else "rental.start_denied"
@@ -148,6 +148,7 @@ def _take_home(
     """Take a bank out of its renter's hands, on the operator's word."""
     if rental.state not in OUT:
         raise Refusal(Code.WRONG_STATE, state=rental.state, event=RentalEvent.COLLECT)
+    feeding.withdraw_start(session, rental, now=now)
     dispatch.end_jobs(session, rental, why="by_hand", now=now)
     bank = market.bank(session, rental.bank_id)
     if bank.holder is not taker:  # where it disagreed with the rental, it may be there already

@@ -41,7 +41,7 @@ from backend.domain.eta import Stage
 from backend.domain.rental import RentalEvent, RentalState
 from backend.ids import new_id
 from backend.services import arrival, billing, choice, hooks, offers
-from backend.services.places import Place
+from backend.services.places import Place, brought_to
 from backend.services.steps import advance, announce, note
 
 TRIES_MAX: Final = 5
@@ -55,7 +55,7 @@ BEFORE_THE_DOOR: Final = frozenset(
 
 def begin_delivery(session: Session, rental: RentalRow, *, now: datetime) -> None:
     """Promise a time, and have the rental's bank brought to where it was asked for."""
-    job = _open_job(session, rental, JobKind.DELIVERY, place=_place_of(rental), now=now)
+    job = _open_job(session, rental, JobKind.DELIVERY, place=brought_to(rental), now=now)
     metres = arrival.from_shop_m(session, job)
     rental.promised_at = job.deliver_by = now + eta.promise(metres)
     rental.eta_at = rental.eta_told_at = eta.estimate(Stage.ASKED, distance_m=metres, now=now)
@@ -99,10 +99,6 @@ def _open_job(
     return job
 
 
-def _place_of(rental: RentalRow) -> Place:
-    return Place(lat=rental.lat, lng=rental.lng, address=rental.address)
-
-
 def end_jobs(session: Session, rental: RentalRow, *, why: str, now: datetime) -> None:
     """Cancel what is still to be done for a rental; a bank in hand is yet to be checked in."""
     session.flush()
@@ -133,10 +129,13 @@ def home_due_at(job: JobRow, *, now: datetime) -> datetime | None:
     return now + REMIND_EVERY if job.has_bank else None
 
 
-def lose_bank(session: Session, bank: BankRow, *, now: datetime) -> None:
+def lose_bank(
+    session: Session, bank: BankRow, *, now: datetime, why: EndedWhy = EndedWhy.BANK_LOST
+) -> None:
     """Let the rental that waits for this bank have another: it is gone before the handover.
 
-    Without another there is nothing to wait for: the rental is given up.
+    Without another there is nothing to wait for: the rental is given up. That a bank was recalled
+    is not its merchant's fault, and makes no abnormal order.
     """
     rental = rentals.renting(session, bank.id)
     if rental is None or rental.state not in BEFORE_THE_DOOR:
@@ -144,9 +143,10 @@ def lose_bank(session: Session, bank: BankRow, *, now: datetime) -> None:
     job = jobs.going_on(session, rental.id, JobKind.DELIVERY)
     if job is None:
         return
-    _mark_abnormal(session, rental, job, EndedWhy.BANK_LOST, now=now)
-    if not _move_on(session, rental, job, EndedWhy.BANK_LOST, now=now, not_banks=[bank.id]):
-        _give_up(session, rental, job, EndedWhy.BANK_LOST, now=now)
+    if why is not EndedWhy.BANK_RECALLED:
+        _mark_abnormal(session, rental, job, why, now=now)
+    if not _move_on(session, rental, job, why, now=now, not_banks=[bank.id]):
+        _give_up(session, rental, job, why, now=now)
 
 
 def drop(
@@ -384,8 +384,11 @@ def _hand_on(
         reason: in the words of who gave it back.
 
     Returns:
-        False if another rental was quicker for this bank: nothing has changed.
+        False if another rental was quicker for this bank, or it may not go out any more: nothing
+            has changed.
     """
+    if chosen is not None and market.lock_lendable(session, chosen.candidate.bank_id) is None:
+        return False
     first_id, staff_id = rental.merchant_id, job.staff_id
     evidence = f"{why}: {reason}"[:160] if reason else why
     try:
@@ -398,7 +401,7 @@ def _hand_on(
         session,
         rental,
         JobKind.DELIVERY,
-        place=_place_of(rental),
+        place=brought_to(rental),
         now=now,
         why=None if chosen is None else choice.why(chosen),
     )

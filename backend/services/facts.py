@@ -3,8 +3,9 @@
 A fact is never refused: one that concerns no rental, or comes too late to matter, does
 nothing. Nothing is taken from when a fact *arrived*: a start or an end is when it occurred.
 
-Whatever is heard of a bank that feeds although nobody pays for it, it is told to stop: it was
-away when it was told to, it started after all, or it never was anybody's to start.
+Whatever is heard of a bank that feeds although nobody pays for it, it is told to stop
+(``feeding``): it was away when it was told to, it started after all, or it never was anybody's to
+start.
 """
 
 from datetime import datetime
@@ -17,8 +18,8 @@ from backend.db.notifications import notify
 from backend.db.tables.rentals import RentalRow
 from backend.domain.custody import Holder
 from backend.domain.rental import RentalEvent, RentalState
-from backend.services import billing, corrections, dispatch, feeding, hooks
-from backend.services.places import Place
+from backend.services import billing, corrections, feeding, hooks
+from backend.services.starting import start_failed
 from backend.services.steps import advance, hear, note
 from gateway.events import (
     BankLocked,
@@ -46,34 +47,25 @@ def apply(session: Session, event: Event, *, now: datetime) -> None:
     match event:
         case CommandOutcome():
             _end_of_command(session, event, now=now)
-            _stop_if_unpaid(session, event, now=now)
+            feeding.stop_if_unpaid(session, event.bank, cause=event.id[:64], now=now)
         case OutputOn() | OutputOff() | LoadPlugged() | LoadUnplugged():
             rental = rentals.renting(session, event.bank)
             if rental is not None:
                 billing.note_evidence(session, rental)
             if isinstance(event, OutputOff):
                 corrections.hear_late_off(session, event, now=now)
-            _stop_if_unpaid(session, event, now=now)
+            feeding.stop_if_unpaid(session, event.bank, cause=event.id[:64], now=now)
         case BatteryLow(battery_pct=level) | BatteryRecovered(battery_pct=level):
             _tell_owner(session, event, {"battery_pct": level}, now=now)
         case BankOnline():
             _tell_owner(session, event, {}, now=now)
-            _stop_if_unpaid(session, event, now=now)
+            feeding.stop_if_unpaid(session, event.bank, cause=event.id[:64], now=now)
         case BankLocked() | BankUnlocked() | LockJammed() | BankOffline():
             _tell_owner(session, event, {}, now=now)
         case FaultRaised(fault=fault) | FaultCleared(fault=fault):
             _tell_owner(session, event, {"fault": fault}, now=now)
         case _:  # seen in the shadow and in the merchant's list
             pass
-
-
-def _stop_if_unpaid(session: Session, event: Event, *, now: datetime) -> None:
-    """Have a bank stop that feeds although nobody pays for it."""
-    rental = rentals.renting(session, event.bank)
-    if rental is None:
-        feeding.stop(session, event.bank, cause=event.id[:64], now=now)
-    elif not feeding.may_feed(rental):
-        feeding.stop_feeding(session, rental, now=now)
 
 
 def _tell_owner(session: Session, event: Event, facts: dict[str, Any], *, now: datetime) -> None:
@@ -157,13 +149,3 @@ def _did_not_start(
     session: Session, rental: RentalRow, event: CommandOutcome, *, now: datetime
 ) -> None:
     start_failed(session, rental, evidence=event.id, by_id=None, now=now)
-
-
-def start_failed(
-    session: Session, rental: RentalRow, *, evidence: str, by_id: str | None, now: datetime
-) -> None:
-    """Nothing is billed, the deposit is let go, and the bank is fetched."""
-    advance(session, rental, RentalEvent.START_REFUSED, now=now, evidence=evidence, by_id=by_id)
-    billing.release_deposit(session, rental, now=now)
-    place = Place(lat=rental.lat, lng=rental.lng, address=rental.address)
-    dispatch.begin_collection(session, rental, place=place, now=now)

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from sqlmodel import Session
 
-from backend.db import jobs, market, rentals, scores, seam
+from backend.db import jobs, market, rentals, scores
 from backend.db.engine import keep_despite_refusal
 from backend.db.notifications import notify
 from backend.db.tables.dispatch import OfferRow
@@ -58,7 +58,9 @@ class JobView:
 
 def waiting(session: Session, *, who: Principal) -> list[JobView]:
     """List the jobs that this person may take, and their own that go on."""
-    found = jobs.jobs_for(session, who.person_id, merchant_ids=who.merchant_ids)
+    found = jobs.jobs_for(
+        session, who.person_id, merchant_ids=who.merchant_ids, works_for=who.staff_of
+    )
     asked = jobs.offers_of(session, who.person_id, [job.id for job in found])
     return [_view(session, job, asked.get(job.id)) for job in found]
 
@@ -84,8 +86,9 @@ def _view(session: Session, job: JobRow, offer: OfferRow | None) -> JobView:
 def _locked(session: Session, who: Principal, job_id: str) -> tuple[RentalRow, JobRow]:
     """A job that concerns this person, and before it its rental, locked for this transaction."""
     seen = jobs.read(session, job_id)
-    owned = who.merchant_ids
-    if seen is None or not jobs.concerns(session, job_id, who.person_id, merchant_ids=owned):
+    if seen is None or not jobs.concerns(
+        session, job_id, who.person_id, merchant_ids=who.merchant_ids, works_for=who.staff_of
+    ):
         raise Refusal(Code.NOT_FOUND)
     rental = rentals.rental(session, seen.rental_id)
     return rental, jobs.lock(session, job_id)
@@ -111,7 +114,8 @@ def accept(session: Session, *, who: Principal, job_id: str, now: datetime) -> J
     """Take a job; one taker wins.
 
     Raises:
-        Refusal: NOT_FOUND; ALREADY_TAKEN; JOB_ENDED if it ended, or went to another merchant.
+        Refusal: NOT_FOUND; ALREADY_TAKEN; JOB_ENDED if it ended, or went to another merchant;
+            FORBIDDEN of who may not work.
     """
     rental, job = _locked(session, who, job_id)
     me = who.person_id
@@ -225,9 +229,11 @@ def set_out(
     """Set out: to deliver, with the bank in hand, which its label proves; or to collect.
 
     Raises:
-        Refusal: NOT_FOUND; JOB_ENDED; WRONG_STATE; PROOF_REQUIRED without a scan; WRONG_BANK.
+        Refusal: NOT_FOUND; JOB_ENDED; WRONG_STATE; PROOF_REQUIRED without a scan; WRONG_BANK;
+            BANK_RECALLED; FORBIDDEN of who may not work.
     """
     rental, job = _own(session, who, job_id)
+    offers.must_work(session, job, who.person_id)
     if job.kind is JobKind.DELIVERY:
         _pick_up(session, who, rental, qr_token=qr_token, now=now)
     _move(session, job, JobState.ACCEPTED, JobState.UNDER_WAY, set_out_at=now)
@@ -245,6 +251,8 @@ def _pick_up(
 ) -> None:
     step(rental.state, RentalEvent.SET_OUT)
     bank = market.bank(session, rental.bank_id)
+    if bank.is_recalled:
+        raise Refusal(Code.BANK_RECALLED, bank=bank.id)
     if qr_token is None:
         raise Refusal(Code.PROOF_REQUIRED, giver=bank.holder, taker=Holder.STAFF, proof="none")
     _take_in_hand(session, who, rental, bank, qr_token=qr_token, now=now)
@@ -333,9 +341,12 @@ def collect(
     """Take the bank back from the renter, proven by its label, and bill the rental.
 
     Raises:
-        Refusal: NOT_FOUND; JOB_ENDED; WRONG_STATE; WRONG_BANK.
+        Refusal: NOT_FOUND; JOB_ENDED; WRONG_STATE; WRONG_BANK; FORBIDDEN of who may not work,
+            and had not set out.
     """
     rental, job = _own(session, who, job_id, kind=JobKind.COLLECTION)
+    if job.state is JobState.ACCEPTED:
+        offers.must_work(session, job, who.person_id)
     step(rental.state, RentalEvent.COLLECT)
     bank = market.bank(session, rental.bank_id)
     _take_in_hand(session, who, rental, bank, qr_token=qr_token, now=now)
@@ -373,17 +384,11 @@ def check_in(
         by_id=who.person_id,
         now=now,
         rental_id=job.rental_id,
-        is_offered=_is_sound(session, bank),
+        is_offered=availability.is_sound(session, bank),
     )
     market.bank_is_home(session, bank.id)
     session.refresh(job)
     return view(session, job, who=who)
-
-
-def _is_sound(session: Session, bank: BankRow) -> bool:
-    seen = seam.seen(session, bank.id)
-    is_faulty = seen is not None and (bool(seen.faults) or seen.lock == "jammed")
-    return not (bank.is_to_inspect or bank.is_recalled or is_faulty)
 
 
 def _take_in_hand(

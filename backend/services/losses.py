@@ -4,7 +4,7 @@ from datetime import datetime
 
 from sqlmodel import Session
 
-from backend.db import market
+from backend.db import market, rentals
 from backend.db.tables.market import BankRow
 from backend.domain.custody import Holder, Proof
 from backend.domain.errors import Code, Refusal
@@ -31,7 +31,9 @@ def lose(
     Raises:
         Refusal: NOT_FOUND; WRONG_HANDS of a bank that is not with me or my staff.
     """
-    bank = own_bank(session, who, merchant_id, bank_id)
+    own_bank(session, who, merchant_id, bank_id)
+    rentals.lock_renting(session, [bank_id])
+    bank = market.lock_bank(session, bank_id)
     if bank.holder is Holder.LOST:
         return bank
     if bank.holder not in _OURS:

@@ -123,12 +123,14 @@ def take(session: Session, job: JobRow, *, person_id: str, now: datetime) -> Non
     """Give a job to who accepts it, if they are the first; the others hear that it is taken.
 
     Raises:
-        Refusal: JOB_ENDED; ALREADY_TAKEN; NOT_FOUND for who was not asked, or said no.
+        Refusal: JOB_ENDED; ALREADY_TAKEN; NOT_FOUND for who was not asked, said no, or works
+            there no more; FORBIDDEN of who may not work.
     """
     if job.state is JobState.CANCELLED:
         raise Refusal(Code.JOB_ENDED)
     if job.state is not JobState.OPEN:
         raise Refusal(Code.ALREADY_TAKEN)
+    must_work(session, job, person_id)
     offer = jobs.offer(session, job.id, person_id) or _own_collection(session, job, person_id, now)
     if offer is None or offer.state is OfferState.DECLINED:
         raise Refusal(Code.NOT_FOUND)
@@ -140,6 +142,22 @@ def take(session: Session, job: JobRow, *, person_id: str, now: datetime) -> Non
     losers = jobs.answer_all(session, job.id, OfferEvent.TAKE, now=now)
     data = {"job_id": job.id, "rental_id": job.rental_id}
     notify(session, person_ids=losers, kind="job.taken", data=data, now=now)
+
+
+def must_work(session: Session, job: JobRow, person_id: str) -> None:
+    """See that somebody works for a job's merchant, and may work.
+
+    A suspended owner may still fetch their own banks: what was lent comes home.
+
+    Raises:
+        Refusal: NOT_FOUND; FORBIDDEN of who is suspended.
+    """
+    if person_id not in market.team(session, job.merchant_id):
+        raise Refusal(Code.NOT_FOUND)
+    owner_id = market.merchant(session, job.merchant_id).owner_id
+    is_theirs = job.kind is JobKind.COLLECTION and person_id == owner_id
+    if not is_theirs and shifts.suspended(session, [person_id]):
+        raise Refusal(Code.FORBIDDEN)
 
 
 def _own_collection(

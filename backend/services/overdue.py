@@ -9,6 +9,7 @@ from backend.db.tables.rentals import RentalRow
 from backend.domain.overdue import OUT, REMIND_EVERY, Outing, Verdict, look
 from backend.domain.rental import RentalEvent, RentalState
 from backend.services import billing, purchases, returns
+from backend.services.places import brought_to
 from backend.services.steps import hear
 
 _GIVEN_BACK = frozenset({RentalState.RETURNING, RentalState.START_FAILED})
@@ -41,7 +42,7 @@ def look_after(session: Session, rental_id: str, *, now: datetime) -> bool:
             session,
             rental,
             RentalEvent.REQUEST_RETURN,
-            place=returns.place_of(rental),
+            place=brought_to(rental),
             now=now,
             by_id=None,
             evidence="never started",

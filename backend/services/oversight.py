@@ -11,17 +11,21 @@ from datetime import datetime
 from sqlmodel import Session
 
 from backend.db import audit, market, oversight, people
+from backend.db import rentals as needed
 from backend.db.notifications import notify
 from backend.db.oversight import Recalled
 from backend.db.tables.credits import CreditNoteRow
 from backend.db.tables.market import BankRow, MerchantRow, MerchantStatus
 from backend.db.tables.people import Person
 from backend.domain.credit import CreditKind
+from backend.domain.dispatch import EndedWhy
 from backend.domain.errors import Code, Refusal
 from backend.domain.money import Minor
+from backend.domain.precheck import WhyNot
+from backend.domain.rental import RentalState
 from backend.principal import Principal
 from backend.services import credits as notes
-from backend.services import rentals
+from backend.services import dispatch, feeding, rentals, starting
 
 # -- people --------------------------------------------------------------------------------
 
@@ -231,13 +235,18 @@ def recall(
 ) -> list[Recalled]:
     """Recall a batch, or banks by name: they go out no more, and who has one hears of it.
 
+    Who waits for one gets another; one that was to start, and was not told yet, does not. What
+    feeds already goes on: its renter may have it swapped.
+
     Returns:
         Those that were not recalled before.
 
     Raises:
         Refusal: NOT_FOUND, if nothing fits.
     """
-    recalled = oversight.recall(session, batch=batch, bank_ids=bank_ids)
+    wanted = oversight.to_recall(session, batch=batch, bank_ids=bank_ids)
+    needed.lock_renting(session, wanted)
+    recalled = oversight.recall(session, wanted)
     if not recalled and not _any(session, batch=batch, bank_ids=bank_ids):
         raise Refusal(Code.NOT_FOUND)
     for each in recalled:
@@ -245,7 +254,17 @@ def recall(
         session.refresh(bank)
         _note_bank(session, who, bank, action="bank.recall", is_recalled=True, why=reason, now=now)
         _tell_holders(session, bank, kind="bank.recalled", why=reason, now=now)
+        _keep_from_renters(session, bank, now=now)
     return recalled
+
+
+def _keep_from_renters(session: Session, bank: BankRow, *, now: datetime) -> None:
+    rental = needed.renting(session, bank.id)
+    if rental is None:
+        return
+    if rental.state is RentalState.STARTING and feeding.withdraw_start(session, rental, now=now):
+        starting.refuse(session, rental, why=WhyNot.RECALLED, now=now)
+    dispatch.lose_bank(session, bank, now=now, why=EndedWhy.BANK_RECALLED)
 
 
 def _any(session: Session, *, batch: str | None, bank_ids: Sequence[str]) -> bool:

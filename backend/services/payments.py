@@ -20,7 +20,7 @@ from typing import Final
 
 from sqlmodel import Session
 
-from backend.db import audit, disputes, money, outbox, rentals, seam, stuck
+from backend.db import audit, disputes, money, outbox, rentals, stuck
 from backend.db import credits as notes
 from backend.db import deposits as dues
 from backend.db.tables.credits import RefundWhy
@@ -39,7 +39,6 @@ from backend.domain.errors import Code, Refusal
 from backend.domain.money import ZERO, Currency, Minor
 from backend.domain.rental import RentalEvent, RentalState
 from backend.ids import new_id
-from backend.limits import COMMAND_EXPIRY_S
 from backend.payments.port import (
     PaymentStatus,
     ProviderNotice,
@@ -51,6 +50,7 @@ from backend.principal import Principal
 from backend.services import availability, billing, deposits, refunds, withdrawals
 from backend.services.credits import bill_of
 from backend.services.rentals import own
+from backend.services.starting import command_start
 from backend.services.steps import advance, hear
 
 # -- asking for money -----------------------------------------------------------------------
@@ -479,24 +479,6 @@ def _start(
         deposit_held_at=now,
     )
     command_start(session, rental, now=now)
-
-
-def command_start(session: Session, rental: RentalRow, *, now: datetime) -> bool:
-    """Have the bank told to feed, unless another command still moves it: then later."""
-    command_id = new_id()
-    ordered = seam.order(
-        session,
-        id_=command_id,
-        bank_id=rental.bank_id,
-        kind="charge_start",
-        cause=rental.id,
-        now=now,
-        expiry_s=COMMAND_EXPIRY_S,
-    )
-    if ordered:
-        rental.start_command_id = command_id
-        session.add(rental)
-    return ordered
 
 
 def _follow_bill(

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from backend.db.tables.rentals import RentalRow
 from backend.domain.geo import Point
 
 
@@ -17,3 +18,8 @@ class Place:
     def point(self) -> Point:
         """The same without words."""
         return Point(lat=self.lat, lng=self.lng)
+
+
+def brought_to(rental: RentalRow) -> Place:
+    """Where a rental's bank was asked for, and so where it is once it was handed over."""
+    return Place(lat=rental.lat, lng=rental.lng, address=rental.address)

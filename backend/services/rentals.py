@@ -16,7 +16,7 @@ from backend.db import market, money, people, rentals, seam
 from backend.db.engine import alone
 from backend.db.seam import Seen
 from backend.db.tables.market import BankRow, MerchantRow
-from backend.db.tables.money import DepositRow, PaymentRow
+from backend.db.tables.money import DepositRow, PaymentRow, Purpose
 from backend.db.tables.rentals import RentalRow, RentalStepRow
 from backend.domain import tariff
 from backend.domain.cancellation import CancelFee, cancel_fee, check_seen
@@ -88,6 +88,7 @@ def ask(
     """
     bank = _by_label(session, qr_token)
     alone(session, f"renter:{who.person_id}")  # or of many wishes at once each were the first
+    market.lock_bank(session, bank.id)
     here = Point(lat=place.lat, lng=place.lng)
     looked = availability.look_at(session, bank, asker_id=who.person_id, here=here, now=now)
     availability.refuse(looked.why_not)
@@ -228,13 +229,24 @@ def scan(
     check_label(session, expected=rental.bank_id, qr_token=qr_token)
     availability.must_feed(session, rental.bank_id, now=now)
     terms = billing.terms_of(rental)
-    words = tariff.disclosure(terms, lang)
-    seal = hashlib.sha256(words.encode()).hexdigest()
     if not advance(session, rental, RentalEvent.SCAN, now=now, by_id=who.person_id, scanned_at=now):
         hear(session, rental, kind="deposit.notice", data={"rental_id": rental.id}, now=now)
-    rental.disclosure, rental.disclosure_sha256 = words, seal
-    session.add(rental)
+    words, seal = _disclose(session, rental, terms, lang)
     return DepositNotice(rental=rental, terms=terms, disclosure=words, disclosure_sha256=seal)
+
+
+def _disclose(
+    session: Session, rental: RentalRow, terms: tariff.Terms, lang: Lang
+) -> tuple[str, str]:
+    """The words to accept, and their seal; those accepted, while the payment they led to lives."""
+    is_accepted = money.live_payment(session, rental.id, Purpose.DEPOSIT) is not None
+    if is_accepted and rental.disclosure is not None and rental.disclosure_sha256 is not None:
+        return rental.disclosure, rental.disclosure_sha256
+    words = tariff.disclosure(terms, lang)
+    rental.disclosure, rental.disclosed_at = words, None
+    rental.disclosure_sha256 = seal = hashlib.sha256(words.encode()).hexdigest()
+    session.add(rental)
+    return words, seal
 
 
 def check_label(session: Session, *, expected: str, qr_token: str) -> None:

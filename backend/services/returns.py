@@ -212,8 +212,3 @@ def _deny(session: Session, rental: RentalRow, *, by_id: str, reason: str, now: 
         )
     data = {"rental_id": rental.id, "reason": reason}
     hear(session, rental, kind="rental.return_denied", data=data, now=now)
-
-
-def place_of(rental: RentalRow) -> Place:
-    """Where the bank was brought to."""
-    return Place(lat=rental.lat, lng=rental.lng, address=rental.address)

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session
 
-from backend.db import market, seam
+from backend.db import market, rentals, seam
 from backend.db.seam import Sample
 from backend.db.tables.market import BankRow, CustodyMoveRow, MerchantRow, MerchantStatus
 from backend.domain.custody import Holder, Proof
@@ -150,7 +150,7 @@ def receive(
         by_id=who.person_id,
         now=now,
         rental_id=None,
-        is_offered=not (bank.is_to_inspect or bank.is_recalled),
+        is_offered=availability.is_sound(session, bank),
     )
     market.bank_is_home(session, bank.id)
     return bank
@@ -178,7 +178,9 @@ def withdraw(
     Raises:
         Refusal: NOT_FOUND, BANK_NOT_AT_HOME.
     """
-    bank = own_bank(session, who, merchant_id, bank_id)
+    own_bank(session, who, merchant_id, bank_id)
+    rentals.lock_renting(session, [bank_id])
+    bank = market.lock_bank(session, bank_id)
     if bank.holder is Holder.MERCHANT:
         dispatch.lose_bank(session, bank, now=now)
     return _done(session, bank, is_home=market.offer(session, bank.id, is_offered=False))

@@ -23,7 +23,7 @@ from backend.domain.errors import Code, Refusal
 from backend.domain.overdue import MISSING_AFTER
 from backend.limits import PAYOUT_TOO_LONG
 from backend.principal import Principal
-from backend.services import by_hand, deposits, payments, refunds, returns, withdrawals
+from backend.services import by_hand, deposits, feeding, payments, refunds, returns, withdrawals
 
 DOUBT_AFTER: Final = timedelta(minutes=10)
 """A payment whose making is in doubt for so long is on the list."""
@@ -48,6 +48,7 @@ class StuckKind(StrEnum):
     WITHDRAWAL = "withdrawal"
     FACT = "fact"
     BREAK = "break"
+    FEEDS_UNPAID = "feeds_unpaid"
 
 
 class Act(StrEnum):
@@ -279,11 +280,22 @@ def _breaks(session: Session, _now: datetime) -> Iterator[Stuck]:
         )
 
 
+def _feeding(session: Session, now: datetime) -> Iterator[Stuck]:
+    for bank in feeding.feed_on(session, now=now, limit=EACH_MAX):
+        yield Stuck(
+            kind=StuckKind.FEEDS_UNPAID,
+            id=bank.bank_id,
+            since=bank.told_at,
+            detail={"bank_id": bank.bank_id, "stops": str(bank.stops)},
+        )
+
+
 _FIND: Final[Sequence[Callable[[Session, datetime], Iterator[Stuck]]]] = (
     _starts,
     _zombies,
     _claims,
     _missing,
+    _feeding,
     _payments,
     _holds,
     _notices,
@@ -396,6 +408,9 @@ def _rows() -> Iterator[tuple[tuple[StuckKind, Act], Do]]:
             session, id_, now=now
         ),
         (StuckKind.BREAK, Act.PUT_ASIDE): lambda session, id_, now: stuck.resolve_break(
+            session, id_, now=now
+        ),
+        (StuckKind.FEEDS_UNPAID, Act.RETRY): lambda session, id_, now: feeding.stop_again(
             session, id_, now=now
         ),
         (StuckKind.FACT, Act.RETRY): lambda session, id_, _now: letters.apply_again(session, id_),

@@ -18,8 +18,8 @@ from backend.domain.rental import RentalEvent, RentalState, step
 from backend.ids import new_digits, new_id
 from backend.limits import SWAPS_MAX
 from backend.principal import Principal
-from backend.services import billing, choice, returns
-from backend.services.places import Place
+from backend.services import billing, choice, dispatch, returns
+from backend.services.places import Place, brought_to
 from backend.services.rentals import order, own_locked
 from backend.services.steps import note
 
@@ -56,12 +56,14 @@ def swap(
     step(old.state, RentalEvent.SWAP)
     if _swaps_before(session, old) >= SWAPS_MAX:
         raise Refusal(Code.SWAPPED_TOO_OFTEN, most=SWAPS_MAX)
-    where = place or returns.place_of(old)
-    bank = _another(session, old, place=where, now=now)
+    where = place or brought_to(old)
+    others = _others(session, old, place=where, now=now)
     _end(session, old, place=where, reason=reason, now=now)
-    substitute = _substitute(session, old, bank, place=where, now=now)
-    order(session, substitute, now=now)
-    return substitute
+    for bank in others:
+        substitute = _substitute(session, old, bank, place=where, now=now)
+        if _is_ordered(session, substitute, now=now):
+            return substitute
+    raise Refusal(Code.NOBODY_NEAR)
 
 
 def _swaps_before(session: Session, rental: RentalRow) -> int:
@@ -72,8 +74,8 @@ def _swaps_before(session: Session, rental: RentalRow) -> int:
     return count
 
 
-def _another(session: Session, old: RentalRow, *, place: Place, now: datetime) -> BankRow:
-    """The best other bank near, whoever lends it, for which these terms can be kept."""
+def _others(session: Session, old: RentalRow, *, place: Place, now: datetime) -> list[BankRow]:
+    """The best other banks near, whoever lends them, for which these terms can be kept."""
     terms = billing.terms_of(old)
     wanted = choice.Wanted(
         here=place.point,
@@ -81,10 +83,21 @@ def _another(session: Session, old: RentalRow, *, place: Place, now: datetime) -
         min_battery_pct=terms.min_battery_pct,
         not_banks=frozenset({old.bank_id}),
     )
-    ranked = choice.candidates(session, wanted, now=now)
-    if not ranked:
-        raise Refusal(Code.NOBODY_NEAR)
-    return market.bank(session, ranked[0].candidate.bank_id)
+    ranked = choice.candidates(session, wanted, now=now)[: dispatch.TRIES_MAX]
+    return [market.bank(session, each.candidate.bank_id) for each in ranked]
+
+
+def _is_ordered(session: Session, substitute: RentalRow, *, now: datetime) -> bool:
+    """Have it brought; False if somebody else was quicker for its bank."""
+    if market.lock_lendable(session, substitute.bank_id) is None:
+        return False
+    try:
+        order(session, substitute, now=now)
+    except Refusal as taken:
+        if taken.code is not Code.ALREADY_TAKEN:
+            raise
+        return False
+    return True
 
 
 def _end(session: Session, old: RentalRow, *, place: Place, reason: str, now: datetime) -> None:

@@ -15,7 +15,7 @@ from backend.limits import OutboxLimits, PayoutLimits, ReconcileLimits
 from backend.settings import Settings
 from backend.sweeps import upkeep
 from backend.sweeps.dispatch import forget_positions, watch
-from backend.sweeps.lifecycle import look_after_banks
+from backend.sweeps.lifecycle import look_after_banks, stop_unpaid
 from backend.sweeps.money import act_on_deadlines, secure_holds, spend_deposits
 from backend.sweeps.providers import Providers, ask_in_doubt, send_outbox
 from backend.sweeps.reconcile import reconcile
@@ -40,6 +40,7 @@ __all__ = [
     "settle_due",
     "spend_deposits",
     "start_waiting",
+    "stop_unpaid",
     "watch",
     "work_out_scores",
 ]
@@ -110,6 +111,11 @@ ALL: Final = (
         name="look_after_banks",
         every_s=60,
         run=lambda with_, now: look_after_banks(with_.database, now=now),
+    ),
+    Sweep(
+        name="stop_unpaid",
+        every_s=60,
+        run=lambda with_, now: stop_unpaid(with_.database, now=now),
     ),
     Sweep(
         name="act_on_deadlines",

@@ -20,28 +20,38 @@ from backend.services import deposits
 _log = structlog.get_logger(__name__)
 
 
-def act_on_deadlines(database: Database, *, now: datetime) -> int:
+def act_on_deadlines(database: Database, *, now: datetime, batch: int = MONEY_BATCH) -> int:
     """Take bills that were not paid in time from their deposits."""
-    with database.reading() as session:
-        due = dues.past_due(session, now=now, limit=MONEY_BATCH)
-    return _each(
-        database, due, lambda session, id_: deposits.act_on_deadline(session, id_, now=now)
-    )
+
+    def due(session: Session, but: int) -> Sequence[str]:
+        return dues.past_due(session, now=now, limit=batch, but=but)
+
+    def act(session: Session, id_: str) -> bool:
+        return deposits.act_on_deadline(session, id_, now=now)
+
+    return _each(database, due, act, batch=batch)
 
 
-def secure_holds(database: Database, *, now: datetime) -> int:
+def secure_holds(database: Database, *, now: datetime, batch: int = MONEY_BATCH) -> int:
     """Take holds that are about to run out while something may yet be owed."""
-    with database.reading() as session:
-        held = dues.running_out(session, until=now + HOLD_MARGIN, limit=MONEY_BATCH)
-    due = [hold.rental_id for hold in held]
-    return _each(database, due, lambda session, id_: deposits.secure(session, id_, now=now))
+
+    def due(session: Session, but: int) -> Sequence[str]:
+        held = dues.running_out(session, until=now + HOLD_MARGIN, limit=batch, but=but)
+        return [hold.rental_id for hold in held]
+
+    def act(session: Session, id_: str) -> bool:
+        return deposits.secure(session, id_, now=now)
+
+    return _each(database, due, act, batch=batch)
 
 
-def spend_deposits(database: Database, *, now: datetime) -> int:
+def spend_deposits(database: Database, *, now: datetime, batch: int = MONEY_BATCH) -> int:
     """Pay bills out of deposits that had to be secured, and give the rest back."""
-    with database.reading() as session:
-        due = dues.to_spend(session, limit=MONEY_BATCH)
-    return _each(database, due, lambda session, id_: _spend(session, id_, now=now))
+
+    def due(session: Session, but: int) -> Sequence[str]:
+        return dues.to_spend(session, limit=batch, but=but)
+
+    return _each(database, due, lambda session, id_: _spend(session, id_, now=now), batch=batch)
 
 
 def _spend(session: Session, rental_id: str, *, now: datetime) -> bool:
@@ -51,14 +61,28 @@ def _spend(session: Session, rental_id: str, *, now: datetime) -> bool:
 
 
 def _each(
-    database: Database, rental_ids: Sequence[str], act: Callable[[Session, str], bool]
+    database: Database,
+    find: Callable[[Session, int], Sequence[str]],
+    act: Callable[[Session, str], bool],
+    *,
+    batch: int,
 ) -> int:
-    """Act on each in its own transaction; one that fails stops no other."""
-    acted = 0
-    for rental_id in rental_ids:
-        try:
-            with database.writing() as session:
-                acted += act(session, rental_id)
-        except POISON as error:
-            _log.error("money_sweep", rental=rental_id, problem=f"{type(error).__name__}: {error}")
-    return acted
+    """Act on each of a batch; where that came to nothing at all, on those that come after it."""
+    tried = 0
+    while True:
+        with database.reading() as session:
+            due = find(session, tried)
+        acted = sum(_act(database, rental_id, act) for rental_id in due)
+        if acted or len(due) < batch:
+            return acted
+        tried += len(due)
+
+
+def _act(database: Database, rental_id: str, act: Callable[[Session, str], bool]) -> bool:
+    """Act on one in its own transaction; if it fails it stops no other."""
+    try:
+        with database.writing() as session:
+            return act(session, rental_id)
+    except POISON as error:
+        _log.error("money_sweep", rental=rental_id, problem=f"{type(error).__name__}: {error}")
+        return False

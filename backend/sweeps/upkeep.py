@@ -2,22 +2,43 @@
 
 from datetime import datetime, timedelta
 
+import structlog
+
 from backend.db import idempotency, notifications, people, rentals
 from backend.db.engine import Database
 from backend.domain.rental import RentalState
-from backend.services import payments
+from backend.follow import POISON
+from backend.services.starting import command_start
 from backend.settings import Settings
 
+_log = structlog.get_logger(__name__)
 
-def start_waiting(database: Database, *, now: datetime, limit: int = 100) -> int:
-    """Give the start commands that had to wait for another command of the same bank."""
-    with database.writing() as session:
-        started = 0
-        for rental_id in rentals.without_command(session, limit=limit):
+
+def start_waiting(database: Database, *, now: datetime, page: int = 100) -> int:
+    """Give the start commands that had to wait for another command of the same bank.
+
+    Returns:
+        How many were given.
+    """
+    started, after = 0, ""
+    while True:
+        with database.reading() as session:
+            waiting = rentals.without_command(session, after=after, limit=page)
+        started += sum(_start(database, rental_id, now=now) for rental_id in waiting)
+        if len(waiting) < page:
+            return started
+        after = waiting[-1]
+
+
+def _start(database: Database, rental_id: str, *, now: datetime) -> bool:
+    try:
+        with database.writing() as session:
             rental = rentals.rental(session, rental_id)
-            if rental.state is RentalState.STARTING:
-                started += payments.command_start(session, rental, now=now)
-        return started
+            waits = rental.state is RentalState.STARTING and rental.start_command_id is None
+            return waits and command_start(session, rental, now=now)
+    except POISON as error:
+        _log.error("rental_not_started", rental=rental_id, problem=str(error)[:500])
+        return False
 
 
 def forget(database: Database, settings: Settings, *, now: datetime) -> None:

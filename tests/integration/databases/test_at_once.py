@@ -20,6 +20,7 @@ from backend.domain import ledger
 from backend.domain.money import Currency, Minor
 from backend.follow import Follower
 from backend.limits import OPEN_RENTALS_MAX, FollowLimits
+from backend.services import availability, jobs
 from gateway import events, tables
 from gateway.database import open_database
 from gateway.inbox import Incoming
@@ -143,6 +144,81 @@ def test_a_renter_who_cancels_while_it_is_accepted_gets_one_of_the_two(world: An
         if not cancelled.is_success:  # accepted first, and then it costs something
             world.people["renter"].did(f"/rentals/{rental}/cancel", {"fee_minor": 10**6})
         assert world.state(rental) in {"cancelled", "payment_due"}
+
+
+# -- a bank that goes while somebody decides by it --------------------------------------
+
+
+def _gone(world: Any, merchant: str, how: str) -> Any:
+    if how == "recall":
+        body = {"bank_ids": ["LW-0001"], "reason": "fire hazard"}
+        return world.people["operator"].post("/operator/banks/recall", body)
+    path = f"/merchants/{merchant}/banks/LW-0001/{how}"
+    return world.people["owner"].post(path, {"reason": "it fell"} if how == "lost" else None)
+
+
+@pytest.mark.parametrize("how", ["lost", "withdraw", "recall"])
+def test_a_bank_that_goes_while_it_is_asked_for_keeps_nobody_waiting(
+    world: Any, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    merchant = world.market()
+    renter, _ = world.people["renter"], (world.people["owner"], world.people["operator"])
+    looked, gone = threading.Event(), threading.Event()
+    really = availability.look_at
+
+    def look_at(*args: Any, **how: Any) -> Any:
+        found = really(*args, **how)
+        looked.set()
+        gone.wait(1)  # it goes now, if nothing keeps it from going
+        return found
+
+    monkeypatch.setattr(availability, "look_at", look_at)
+
+    def act(number: int) -> Any:
+        if number == 0:
+            return renter.post("/rentals", {"qr_token": world.tokens["LW-0001"], **HOME})
+        looked.wait(PATIENCE_S)
+        answer = _gone(world, merchant, how)
+        gone.set()
+        return answer
+
+    asked, went = at_once(2, act)
+    assert (asked.status_code, went.status_code) == (201, 200), (asked.text, went.text)
+    assert world.state(asked.json()["id"]) == "undeliverable"
+
+
+@pytest.mark.parametrize("how", ["lost", "recall"])
+def test_a_bank_that_goes_at_the_door_goes_before_or_after(
+    world: Any, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    merchant = world.market()
+    world.ask()
+    world.staff_does("accept")
+    world.staff_does("set-out", qr_token=world.tokens["LW-0001"])
+    path = f"/staff/jobs/{world.job()['id']}/hand-over"
+    staff, _ = world.people["staff"], (world.people["owner"], world.people["operator"])
+    at_the_door, gone = threading.Event(), threading.Event()
+    really = jobs._prove
+
+    def prove(*args: Any, **how: Any) -> Any:
+        at_the_door.set()
+        gone.wait(1)
+        return really(*args, **how)
+
+    monkeypatch.setattr(jobs, "_prove", prove)
+
+    def act(number: int) -> Any:
+        if number == 0:
+            return staff.post(path, {"qr_token": world.tokens["LW-0001"]})
+        at_the_door.wait(PATIENCE_S)
+        answer = _gone(world, merchant, how)
+        gone.set()
+        return answer
+
+    handed, went = at_once(2, act)
+    assert handed.status_code == 200, handed.text
+    assert went.status_code == (409 if how == "lost" else 200), went.text
+    assert world.holder("LW-0001") == "renter"
 
 
 # -- workers ---------------------------------------------------------------------------

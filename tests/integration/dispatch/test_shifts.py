@@ -3,7 +3,7 @@
 from backend.db import jobs
 from backend.db.tables.people import Person as Someone
 from tests.integration.dispatch.conftest import Shop, Town
-from tests.integration.rentals.conftest import Person
+from tests.integration.rentals.conftest import HOME, Person
 
 
 def go_off(shop: Shop, person: Person) -> None:
@@ -118,3 +118,91 @@ def test_a_suspended_person_is_not_asked(town: Town) -> None:
     with town.world.database.reading() as session:
         asked = jobs.offers(session, town.row(rental).id)
     assert [each.person_id for each in asked] == [shop.owner.sees("/me")["id"]]
+
+
+# -- who works no more ---------------------------------------------------------------------
+
+
+def let_go(shop: Shop) -> None:
+    [worker] = shop.owner.sees(f"/merchants/{shop.id}/staff")["items"]
+    shop.owner.did(f"/merchants/{shop.id}/staff/{worker['id']}/leave")
+
+
+def suspend(town: Town, person: Person) -> None:
+    path = f"/operator/people/{person.sees('/me')['id']}/suspend"
+    town.world.people["operator"].did(path, {"reason": "looked into"})
+
+
+def test_who_was_let_go_cannot_take_what_they_let_lapse(town: Town) -> None:
+    shop = town.shop()
+    rental = town.ask(shop)
+    person = shop.staff[0]
+    job = town.job(person)["id"]
+    town.turn(seconds=46)
+    let_go(shop)
+    assert town.jobs(person) == []
+    assert person.post(f"/staff/jobs/{job}/accept").status_code == 404
+    assert town.world.state(rental) == "requested"
+
+
+def test_who_is_suspended_takes_nothing(town: Town) -> None:
+    shop = town.shop()
+    rental = town.ask(shop)
+    person = shop.staff[0]
+    job = town.job(person)["id"]
+    suspend(town, person)
+    answer = person.post(f"/staff/jobs/{job}/accept")
+    assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+    assert town.world.state(rental) == "requested"
+
+
+def test_who_is_suspended_is_given_no_bank(town: Town) -> None:
+    shop = town.shop()
+    town.ask(shop)
+    person = shop.staff[0]
+    town.does(person, "accept")
+    suspend(town, person)
+    job = town.job(person)["id"]
+    label = {"qr_token": town.world.tokens[shop.banks[0]]}
+    assert person.post(f"/staff/jobs/{job}/set-out", label).status_code == 403
+    assert town.holder(shop.banks[0]) == "merchant"
+
+
+def test_who_is_suspended_on_the_way_hands_over_what_they_have(town: Town) -> None:
+    shop = town.shop()
+    rental = town.ask(shop)
+    town.takes_along(shop.staff[0])
+    suspend(town, shop.staff[0])
+    town.hands_over(shop.staff[0])
+    assert town.world.state(rental) == "delivered"
+
+
+def test_a_suspended_member_of_staff_fetches_nothing_that_they_did_not_set_out_for(
+    town: Town,
+) -> None:
+    shop = town.shop()
+    rental = town.ask(shop)
+    town.takes_along(shop.owner)
+    town.hands_over(shop.owner)
+    town.renter.did(f"/rentals/{rental}/return", HOME)
+    town.turn(seconds=46)
+    person = shop.staff[0]
+    town.does(person, "accept")
+    suspend(town, person)
+    job = town.job(person)["id"]
+    label = {"qr_token": town.world.tokens[shop.banks[0]]}
+    assert person.post(f"/staff/jobs/{job}/set-out", {}).status_code == 403
+    assert person.post(f"/staff/jobs/{job}/collect", label).status_code == 403
+    assert town.holder(shop.banks[0]) == "renter"
+
+
+def test_a_suspended_owner_still_fetches_their_own_bank(town: Town) -> None:
+    shop = town.shop(staff=0)
+    rental = town.ask(shop)
+    town.takes_along(shop.owner)
+    town.hands_over(shop.owner)
+    suspend(town, shop.owner)
+    town.renter.did(f"/rentals/{rental}/return", HOME)
+    town.does(shop.owner, "accept")
+    town.does(shop.owner, "collect", qr_token=town.world.tokens[shop.banks[0]])
+    assert town.holder(shop.banks[0]) == "staff"

@@ -1,5 +1,6 @@
 """A merchant's banks: by page, one by one, offered and held back."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -113,8 +114,21 @@ def test_a_recalled_bank_says_so_and_stays_at_home(world: World, shop: Shop) -> 
         assert shop.refused(f"/banks/LW-0001/{verb}")["code"] == "bank_recalled"
 
 
+def _to_inspect(world: World) -> None:
+    set_bank(world, "LW-0001", is_to_inspect=True)
+
+
+def _faulty(world: World) -> None:
+    world.bank_is("LW-0001", faults="overheated")
+
+
+def _jammed(world: World) -> None:
+    world.bank_is("LW-0001", lock="jammed")
+
+
+@pytest.mark.parametrize("becomes", [_to_inspect, _faulty, _jammed])
 def test_a_bank_taken_back_by_word_is_for_rent_only_if_it_is_sound(
-    world: World, shop: Shop
+    world: World, shop: Shop, becomes: Callable[[World], None]
 ) -> None:
     rental = world.ask()
     world.staff_does("accept")
@@ -122,11 +136,11 @@ def test_a_bank_taken_back_by_word_is_for_rent_only_if_it_is_sound(
     busy = shop.refused("/banks/LW-0001/receive", {"reason": "they are back"})
     assert busy["code"] == "bank_with_rental"
     world.people["renter"].did(f"/rentals/{rental}/cancel")
-    set_bank(world, "LW-0001", is_to_inspect=True)
+    becomes(world)
 
     shop.does("/banks/LW-0001/receive", {"reason": "they are back"})
     bank = shop.bank()
-    assert (bank["holder"], bank["is_offered"], bank["is_to_inspect"]) == ("merchant", False, True)
+    assert (bank["holder"], bank["is_offered"]) == ("merchant", False)
 
 
 def test_a_bank_that_was_sold_is_listed_and_no_more_counted(world: World, shop: Shop) -> None:

@@ -7,6 +7,7 @@ import pytest
 from backend import sweeps
 from backend.db import scores as rows
 from backend.domain import scoring
+from backend.domain.errors import Code, Refusal
 from backend.domain.scoring import UNKNOWN, Record
 from backend.services import scores
 from tests.integration.merchant.conftest import Shop, code_of
@@ -127,3 +128,19 @@ def test_a_merchant_that_was_never_scored_counts_as_a_newcomer(world: World) -> 
 @pytest.mark.parametrize("who", ["other", "staff"])
 def test_a_score_is_shown_to_its_owner(world: World, shop: Shop, who: str) -> None:
     assert code_of(world.people[who].get(shop.path("/score"))) == (404, "not_found")
+
+
+def test_a_score_that_cannot_be_worked_out_keeps_no_other_from_it(
+    world: World, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def work_out(*_: object, **__: object) -> bool:
+        raise Refusal(Code.NOT_FOUND)
+
+    with world.database.writing() as session:
+        rows.look_again(session, shop.id, now=world.clock.now())
+    monkeypatch.setattr(scores, "work_out", work_out)
+    assert sweep(world) == 0
+    monkeypatch.undo()
+    assert sweep(world) == 0, "the others come first"
+    world.clock.turn(minutes=15)
+    assert sweep(world) == 1

@@ -3,8 +3,12 @@
 from dataclasses import replace
 
 import pytest
+from sqlmodel import Session
 
+from backend.db import deposits as dues
+from backend.domain.errors import Code, Refusal
 from backend.payments.port import PaymentStatus
+from backend.sweeps import money
 from tests.integration.money.conftest import BILL, DEPOSIT, Till
 from tests.integration.rentals.conftest import HOME, TERMS
 
@@ -253,3 +257,25 @@ def test_a_cancellations_bill_has_no_deposit_and_is_paid_as_any(till: Till) -> N
     assert till.world.balance("provider_cash") == 200
     till.agrees_with_provider()
     till.balances()
+
+
+def test_a_batch_that_comes_to_nothing_keeps_none_after_it_waiting(till: Till) -> None:
+    broken = ["A", "B", "C", "D"]
+
+    def find(_session: Session, but: int) -> list[str]:
+        return [*broken, "E"][but : but + 2]
+
+    def act(_session: Session, rental_id: str) -> bool:
+        if rental_id in broken:
+            raise Refusal(Code.WRONG_STATE)
+        return True
+
+    assert money._each(till.world.database, find, act, batch=2) == 1
+
+
+def test_those_that_were_tried_in_vain_are_left_out(till: Till) -> None:
+    rental = till.unpaid()
+    now = till.world.clock.now()
+    with till.world.database.reading() as session:
+        found = [dues.past_due(session, now=now, limit=1, but=but) for but in (0, 1)]
+    assert found == [[rental], []]

@@ -4,9 +4,14 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlmodel import col, update
 
+from backend import sweeps
 from backend.db import rentals
+from backend.db.tables.market import BankRow
+from backend.domain.custody import Holder
 from backend.domain.tariff import from_json, reaches_cap_at
+from backend.services import overdue
 from gateway import events
 
 HOME = {"lat": 31.2304, "lng": 121.4737, "address": "人民大道 200 號"}
@@ -289,3 +294,27 @@ def test_a_rented_bank_that_is_silent_for_a_day_is_missing_until_it_is_heard(wor
     assert world.people["owner"].news().count("rental.missing") == 1
     world.bank_is("LW-0001", output="on")
     assert not world.rental(rental)["is_missing"]
+
+
+# -- one that cannot be looked after ----------------------------------------------------------
+
+
+def test_one_that_cannot_be_looked_after_comes_after_the_others(world: Any) -> None:
+    world.market(banks=("LW-0001", "LW-0002"))
+    broken = world.renting()
+    world.bank_is("LW-0002")
+    sound = world.delivered("LW-0002")
+    with world.database.writing() as session:  # as a defect, or a hand in the database, would
+        at_home = update(BankRow).where(col(BankRow.id) == "LW-0001")
+        session.exec(at_home.values(holder=Holder.MERCHANT, holder_id=None))
+    world.clock.turn(days=30)
+    now = world.clock.now()
+
+    looked = [sweeps.look_after_banks(world.database, now=now, limit=1) for _ in range(3)]
+
+    assert looked == [0, 1, 0]
+    world.people.clear()
+    assert (world.state(broken), world.state(sound)) == ("renting", "returning")
+    world.clock.turn(hours=1)
+    with world.database.reading() as session:
+        assert broken in overdue.due(session, now=world.clock.now(), limit=10)

@@ -286,3 +286,23 @@ def test_a_broken_bank_that_came_home_stays_there_until_it_was_looked_over(world
     stock = world.people["owner"].sees(f"/merchants/{merchant}/banks")["items"]
     broken = next(item for item in stock if item["id"] == "LW-0001")
     assert "not_offered" in [why["code"] for why in broken["why_not"]]
+
+
+def test_where_somebody_was_quicker_for_the_best_bank_the_next_best_is_brought(
+    world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.market(banks=BANKS)
+    old = world.renting()
+    _others_are_well(world)
+    world.ask("LW-0002", "other")
+    really = choice.candidates
+
+    def a_moment_ago(*args: Any, **how: Any) -> list[Ranked]:
+        [best] = really(*args, **how)
+        taken = replace(best, candidate=replace(best.candidate, bank_id="LW-0002"))
+        return [taken, best]
+
+    monkeypatch.setattr(choice, "candidates", a_moment_ago)
+    answer = _swap(world, old)
+    assert answer.status_code == 201, answer.text
+    assert answer.json()["bank"]["id"] in BANKS[2:]
