@@ -61,6 +61,16 @@ class _Work:
     letters: list[Letter] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """What came of storing messages."""
+
+    has_news: bool
+    """Whether there is something for the backend, or about a command."""
+    letters: tuple[Letter, ...] = ()
+    """Those that were not believed, as they are kept."""
+
+
 @dataclass(slots=True)
 class _Folded:
     """What a batch made of the shadows."""
@@ -108,22 +118,19 @@ class Ingest:
         delay_s = 0.05
         while True:
             try:
-                news = await loop.run_in_executor(self._executor, self.store, batch.messages)
+                stored = await loop.run_in_executor(self._executor, self.store, batch.messages)
             except (OperationalError, InterfaceError) as error:
                 self.tally.store_retries += 1
                 log.warning("store_away", why=str(error.orig), waiting=len(batch.messages))
                 await asyncio.sleep(delay_s * (0.5 + random.random()))  # noqa: S311
                 delay_s = min(delay_s * 2, self._settings.store_retry_max_s)
             else:
-                if news:
+                if stored.has_news:
                     self._on_news()
                 return
 
-    def store(self, messages: Sequence[Incoming]) -> bool:
+    def store(self, messages: Sequence[Incoming]) -> Stored:
         """Store messages in one transaction; one by one if the database refuses one of them.
-
-        Returns:
-            Whether there is news for the backend or about a command.
 
         Raises:
             OperationalError: the database is away; nothing was stored.
@@ -134,11 +141,14 @@ class Ingest:
             raise
         except DBAPIError as error:
             if len(messages) > 1:
-                news = [self.store([message]) for message in messages]
-                return any(news)
+                each = [self.store([message]) for message in messages]
+                return Stored(
+                    has_news=any(stored.has_news for stored in each),
+                    letters=tuple(letter for stored in each for letter in stored.letters),
+                )
             return self._store_letter(messages[0], str(error.orig))
 
-    def _store_together(self, messages: Sequence[Incoming]) -> bool:
+    def _store_together(self, messages: Sequence[Incoming]) -> Stored:
         work = self._decode(messages)
         results = [(bank, said) for bank, said, _ in work.said if isinstance(said, Result)]
         with self._store.transaction() as connection:
@@ -154,7 +164,8 @@ class Ingest:
             shadow.last_command != before[bank].last_command
             for bank, shadow in folded.shadows.items()
         )
-        return bool(folded.events or results or acted)
+        has_news = bool(folded.events or results or acted)
+        return Stored(has_news=has_news, letters=tuple(work.letters))
 
     def _fold(self, before: dict[BankId, Shadow], work: _Work) -> _Folded:
         folded = _Folded(shadows=dict(before))
@@ -196,13 +207,13 @@ class Ingest:
                 )
         return work
 
-    def _store_letter(self, incoming: Incoming, why: str) -> bool:
+    def _store_letter(self, incoming: Incoming, why: str) -> Stored:
         letter = _letter(incoming, Reason.INTERNAL, why[:200])
         log.error("could_not_store", topic=incoming.topic[:80], why=why)
         with self._store.transaction() as connection:
             self._store.add_dead_letters(connection, [letter])
         self._count([incoming], [], [letter])
-        return False
+        return Stored(has_news=False, letters=(letter,))
 
     def _count(
         self, messages: Sequence[Incoming], events: Sequence[Event], letters: Sequence[Letter]

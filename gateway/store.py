@@ -153,14 +153,17 @@ class Store:
         return [WantedLetter._make(row) for row in rows]
 
     def close_letter(
-        self, connection: Connection, letter_id: str, *, outcome: str, at_ms: int
+        self, connection: Connection, letter_id: str, *, problem: str | None, at_ms: int
     ) -> None:
         """Note what came of taking a letter in again; one that was refused stays open."""
-        closed_at_ms = at_ms if outcome == "replayed" else None
+        if problem is None:
+            outcome = {"outcome": "replayed", "closed_at_ms": at_ms}
+        else:
+            outcome = {"outcome": f"refused again: {problem}", "closed_at_ms": None}
         connection.execute(
             update(DEAD_LETTER)
             .where(DEAD_LETTER.c.id == letter_id)
-            .values(wanted_at_ms=None, closed_at_ms=closed_at_ms, outcome=outcome)
+            .values(wanted_at_ms=None, **outcome)
         )
 
     def note_results(

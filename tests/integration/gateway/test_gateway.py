@@ -204,10 +204,10 @@ class TestPresence:
         ingest: Any = world.gateway.ingest
         is_slow, may_go_on, store = threading.Event(), threading.Event(), ingest.store
 
-        def slowly(messages: Any) -> bool:
+        def slowly(messages: Any) -> Any:
             is_slow.set()
             may_go_on.wait(15)
-            return bool(store(messages))
+            return store(messages)
 
         monkeypatch.setattr(ingest, "store", slowly)
         bank.say("state", bank.state(battery=44))

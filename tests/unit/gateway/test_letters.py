@@ -1,15 +1,19 @@
 """Dead letters, opened again."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine, select, update
+from sqlalchemy.exc import OperationalError
 from sqlmodel import SQLModel
 
 from gateway import letters
 from gateway.inbox import Incoming
+from gateway.ingest import Ingest, Stored
 from gateway.protocol import BankId, Channel, Reason, topic
+from gateway.settings import GatewaySettings
 from gateway.store import Letter, Store
 from gateway.tables import DEAD_LETTER
 
@@ -26,9 +30,9 @@ def store(tmp_path: Path) -> Iterator[Store]:
     engine.dispose()
 
 
-def keep(store, *, payload=RESULT, is_wanted=True):
+def keep(store, *, payload=RESULT, reason=Reason.BAD_FIELD, is_wanted=True):
     letter = Letter(
-        topic=TOPIC, payload=payload, reason=Reason.BAD_FIELD, detail="", received_at_ms=NOW - 1000
+        topic=TOPIC, payload=payload, reason=reason, detail="", received_at_ms=NOW - 1000
     )
     with store.transaction() as connection:
         store.add_dead_letters(connection, [letter])
@@ -44,7 +48,11 @@ def row(store):
 class Taken(list[Incoming]):
     def __call__(self, incoming):
         self.append(incoming)
-        return True
+        return Stored(has_news=True)
+
+
+def ingest(store):
+    return Ingest(store, GatewaySettings(), ThreadPoolExecutor(1), lambda: None)
 
 
 def test_what_is_understood_now_is_taken_in_with_the_time_it_came_at(store):
@@ -55,13 +63,46 @@ def test_what_is_understood_now_is_taken_in_with_the_time_it_came_at(store):
     assert (row(store).outcome, row(store).closed_at_ms) == ("replayed", NOW)
 
 
-def test_what_is_refused_again_says_why_and_stays_open(store):
-    keep(store, payload=b"no json")
-    taken = Taken()
-    assert not letters.replay(store, taken, now_ms=NOW, limit=10)
-    assert taken == []
-    assert row(store).outcome.startswith("refused again: ")
+@pytest.mark.parametrize(
+    ("payload", "reason"), [(b"no json", Reason.NOT_JSON), (RESULT, Reason.RETAINED)]
+)
+def test_what_is_refused_again_says_why_and_stays_open(store, payload, reason):
+    keep(store, payload=payload, reason=reason)
+    take_in = ingest(store).store
+    assert not letters.replay(store, lambda each: take_in([each]), now_ms=NOW, limit=10)
+    assert row(store).outcome.startswith(f"refused again: {reason}: ")
     assert (row(store).closed_at_ms, row(store).wanted_at_ms) == (None, None)
+
+
+def test_what_is_implausible_again_stays_open(store):
+    keep(store, reason=Reason.IMPLAUSIBLE)
+    refused = Letter(TOPIC, RESULT, Reason.IMPLAUSIBLE, "it runs backwards", NOW - 1000)
+    stored = Stored(has_news=False, letters=(refused,))
+    assert not letters.replay(store, lambda _: stored, now_ms=NOW, limit=10)
+    assert row(store).outcome == "refused again: implausible: it runs backwards"
+    assert row(store).closed_at_ms is None
+
+
+def test_a_letter_that_trips_a_defect_of_ours_is_not_opened_for_ever(store):
+    keep(store)
+
+    def trip(_incoming):
+        raise KeyError
+
+    assert not letters.replay(store, trip, now_ms=NOW, limit=10)
+    assert row(store).outcome == "refused again: internal: KeyError"
+    assert (row(store).closed_at_ms, row(store).wanted_at_ms) == (None, None)
+
+
+def test_while_the_database_is_away_a_letter_stays_wanted(store):
+    keep(store)
+
+    def away(_incoming):
+        raise OperationalError(None, None, Exception())
+
+    with pytest.raises(OperationalError):
+        letters.replay(store, away, now_ms=NOW, limit=10)
+    assert row(store).wanted_at_ms == NOW
 
 
 def test_a_letter_that_nobody_wants_stays_where_it_is(store):
