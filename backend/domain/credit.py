@@ -116,6 +116,19 @@ def take_back(bill: Bill, *, amount_minor: Minor, kind: CreditKind) -> TakenBack
     )
 
 
+def too_much(bill: Bill, *, rightful_minor: Minor) -> Minor:
+    """What a bill still is above what it should be, whatever took back a part of it before.
+
+    What the platform gave of its own made the bill no smaller; but never more than is left.
+
+    Args:
+        bill: as it is.
+        rightful_minor: what it should have been from the start.
+    """
+    above = bill.left_minor + bill.given_minor - rightful_minor
+    return Minor(max(ZERO, min(above, bill.left_minor)))
+
+
 def _given_up(bill: Bill, amount_minor: Minor, kind: CreditKind) -> Split:
     """What each has now, less what each has afterwards."""
     if kind is CreditKind.GOODWILL:

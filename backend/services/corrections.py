@@ -9,13 +9,12 @@ from datetime import datetime
 
 from sqlmodel import Session
 
-from backend.db import credits as notes
 from backend.db import rentals, seam
 from backend.db.tables.rentals import RentalRow
-from backend.domain.credit import CreditKind
+from backend.domain.credit import CreditKind, too_much
 from backend.domain.money import Minor
 from backend.services import billing
-from backend.services.credits import credit
+from backend.services.credits import bill_of, credit
 from gateway.events import OutputOff
 
 
@@ -39,15 +38,9 @@ def hear_late_off(session: Session, event: OutputOff, *, now: datetime) -> None:
 
 
 def _too_much(session: Session, rental: RentalRow) -> Minor:
-    """What the bill is above what it would be now, less what was taken back for that already."""
+    """What the bill is above what it would be now, less what was taken back already."""
     off_at = seam.idle_since(session, rental.bank_id, until=rental.collected_at)
     if off_at is None or rental.amount_minor is None:
         return Minor(0)
     rightful = billing.price_until(rental, end=off_at).total_minor
-    noted = [
-        note.amount_minor
-        for note in notes.of_rental(session, rental.id)
-        if note.kind is CreditKind.LATE_OUTPUT_OFF
-    ]
-    left = rental.amount_minor - rental.credited_minor
-    return Minor(min(rental.amount_minor - rightful - sum(noted), left))
+    return too_much(bill_of(session, rental), rightful_minor=rightful)

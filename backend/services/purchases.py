@@ -21,7 +21,7 @@ from backend.domain.rental import RentalEvent, step
 from backend.domain.tariff import LineKind
 from backend.principal import Principal
 from backend.services import billing, dispatch
-from backend.services.credits import credit
+from backend.services.credits import bill_of, credit
 from backend.services.rentals import check_label, own_locked
 from backend.services.steps import hear, pass_bank
 
@@ -157,9 +157,10 @@ def find(
 def _give_back(
     session: Session, rental: RentalRow, bank: BankRow, *, by_id: str, now: datetime
 ) -> None:
-    """Give back what was taken for the bank itself; the time used stays paid."""
-    amount = _for_the_bank(rental)
-    if amount:
+    """Give back what is left of what was taken for the bank itself; the time used stays paid."""
+    rightful = Minor((rental.amount_minor or 0) - _for_the_bank(rental))
+    amount = too_much(bill_of(session, rental), rightful_minor=rightful)
+    if amount > 0:
         credit(
             session,
             rental,
@@ -174,9 +175,7 @@ def _give_back(
     hear(session, rental, kind="rental.found_again", data=data, now=now)
 
 
-def _for_the_bank(rental: RentalRow) -> Minor:
-    """What a bill has for the bank itself, as far as it was not taken back already."""
+def _for_the_bank(rental: RentalRow) -> int:
+    """What a bill has for the bank itself."""
     lines = json.loads(rental.lines or "[]")
-    billed = sum(line["amount_minor"] for line in lines if line["kind"] == LineKind.BUY_OUT)
-    left = (rental.amount_minor or 0) - rental.credited_minor
-    return Minor(min(billed, left))
+    return sum(line["amount_minor"] for line in lines if line["kind"] == LineKind.BUY_OUT)

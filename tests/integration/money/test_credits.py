@@ -1,5 +1,7 @@
 """A bill put right: before it is paid and after, more than once, and never above the bill."""
 
+from datetime import timedelta
+
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, IntegrityError
@@ -8,6 +10,7 @@ from backend.domain.credit import CreditKind
 from backend.domain.errors import Code, Refusal
 from gateway import events
 from tests.integration.money.conftest import BILL, DEPOSIT, Till
+from tests.integration.rentals.conftest import HOME
 
 
 def test_before_it_is_paid_the_bill_becomes_less(till: Till) -> None:
@@ -93,12 +96,13 @@ def test_half_paid_from_the_deposit_it_lowers_what_is_owed_first(till: Till) -> 
     rental = till.unpaid()
     dispute = till.dispute(rental, 500)
     till.all_runs()
-    assert till.deposit(rental) == ("captured", 400, 400)
+    assert till.deposit(rental) == ("secured", BILL, 400)
     note = till.credit(rental, 600)
     assert note.refunded_minor == 100
-    till.world.send()
-    assert till.world.provider.payments["fake-1"].refunded_minor == 100
     assert till.world.state(rental) == "completed"
+    till.all_runs()
+    assert till.deposit(rental) == ("captured", BILL, 400)
+    assert till.world.provider.payments["fake-1"].refunded_minor == BILL - 300
     till.decide(dispute, 0)
     till.agrees_with_provider()
     till.balances()
@@ -202,3 +206,49 @@ def test_the_database_itself_refuses_more_than_the_bill(till: Till) -> None:
     with pytest.raises(IntegrityError), till.world.database.writing() as session:
         session.execute(text("UPDATE rental SET credited_minor = 1"))
     assert DEPOSIT > BILL
+
+
+def test_what_a_dispute_gave_back_of_a_bank_is_not_given_back_again_when_it_is_found(
+    till: Till,
+) -> None:
+    rental = till.world.renting()
+    till.world.clock.turn(hours=1)
+    till.renter.did(f"/rentals/{rental}/buy-out", {"amount_minor": 9900})
+    ref = till.pay(rental)
+    till.hears(till.agree(ref))
+    till.decide(till.dispute(rental, 9000), 9000)
+    till.owner.did(f"/merchants/{till.merchant}/banks/LW-0001/found", {"reason": "it lay there"})
+    assert till.row(rental).credited_minor == 9000
+    assert till.world.holder("LW-0001") == "merchant"
+    till.balances()
+
+
+def test_what_a_dispute_gave_back_in_part_is_made_up_when_the_bank_is_found(till: Till) -> None:
+    rental = till.world.renting()
+    till.world.clock.turn(hours=1)
+    till.renter.did(f"/rentals/{rental}/buy-out", {"amount_minor": 9900})
+    ref = till.pay(rental)
+    till.hears(till.agree(ref))
+    till.credit(rental, 100, CreditKind.GOODWILL)
+    till.decide(till.dispute(rental, 4000), 4000)
+    till.owner.did(f"/merchants/{till.merchant}/banks/LW-0001/found", {"reason": "it lay there"})
+    assert till.row(rental).credited_minor == 9000 + 100
+    till.balances()
+
+
+@pytest.mark.parametrize(("granted", "credited"), [(1500, 1500), (1000, 1500), (1600, 1600)])
+def test_a_dispute_and_late_news_of_the_same_give_it_back_once(
+    till: Till, granted: int, credited: int
+) -> None:
+    rental = till.world.renting()
+    off_at = till.world.clock.now() + timedelta(minutes=15)
+    till.world.clock.turn(hours=4)
+    till.renter.did(f"/rentals/{rental}/return", HOME)
+    till.world.staff_does("accept")
+    till.world.staff_does("collect", qr_token=till.world.tokens["LW-0001"])
+    assert till.row(rental).amount_minor == 2100  # and 600 would have been right
+    till.decide(till.dispute(rental, granted, "it was flat after a quarter of an hour"), granted)
+    till.world.since(events.OutputOff, "LW-0001", at=off_at)
+    till.world.follow()
+    assert till.row(rental).credited_minor == credited
+    till.balances()

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.domain.credit import Bill, CreditKind, take_back
+from backend.domain.credit import Bill, CreditKind, take_back, too_much
 from backend.domain.errors import Code, Refusal
 from backend.domain.ledger import Split, share_out
 from backend.domain.money import Minor
@@ -82,3 +82,25 @@ def test_after_any_notes_each_has_the_share_of_a_bill_that_had_been_right(
         assert bill.owed_minor >= 0
     rightful = Minor(bill.left_minor + bill.given_minor)
     assert merchant == share_out(rightful, commission_bp=commission_bp).merchant_minor
+
+
+@pytest.mark.parametrize(
+    ("credited", "given", "rightful", "above"),
+    [
+        (0, 0, 600, 300),
+        (100, 0, 600, 200),  # taken back before, for whatever reason
+        (300, 0, 600, 0),
+        (500, 0, 600, 0),
+        (100, 100, 600, 300),  # a gift made the bill no smaller
+        (800, 700, 600, 100),  # and nobody gets back more than is left
+        (0, 0, 900, 0),
+    ],
+)
+def test_what_a_bill_is_too_much_is_taken_back_once(*, credited, given, rightful, above):
+    bill = Bill(
+        amount_minor=Minor(900),
+        commission_bp=1000,
+        credited_minor=Minor(credited),
+        given_minor=Minor(given),
+    )
+    assert too_much(bill, rightful_minor=Minor(rightful)) == above
