@@ -65,6 +65,26 @@ def missing(
     ).all()
 
 
+def uncollected(
+    session: Session, *, since: datetime, limit: int
+) -> Sequence[tuple[RentalRow, datetime]]:
+    """Rentals whose bank waits to be fetched since before then; and since when it does.
+
+    What its renter says is back already waits for an answer, not for somebody to come.
+    """
+    waits_since = func.coalesce(RentalRow.return_requested_at, RentalRow.deposit_held_at)
+    return session.exec(
+        select(RentalRow, waits_since)
+        .where(
+            col(RentalRow.state).in_((RentalState.RETURNING, RentalState.START_FAILED)),
+            col(RentalRow.claimed_returned_at).is_(None),
+            waits_since <= since,
+        )
+        .order_by(waits_since)
+        .limit(limit)
+    ).all()
+
+
 def claimed(session: Session, *, limit: int) -> Sequence[RentalRow]:
     """Rentals whose renter says that the bank is back, and nobody has confirmed it."""
     return session.exec(

@@ -7,13 +7,15 @@ says when to look again, so that nothing is out and forgotten:
 
 - every :data:`REMIND_EVERY` the renter is reminded; or, once they asked for it to be fetched,
   its merchant is;
-- a bank that was handed over and never started is fetched after :data:`FETCH_AFTER`: its
-  renter does not want it, and nobody else can have it;
+- a bank that was handed over and never started is fetched after :data:`FETCH_AFTER`, and so is
+  one that feeds while nothing starts its billing, because nothing was ever plugged in: its renter
+  does not want it, nobody else can have it, and no price of keeping it ever reaches a cap;
 - at the moment at which the price of keeping it reaches the total cap, it counts as bought,
   whether or not it still feeds: a flat bank in a drawer has not come back. That moment follows
   from the terms alone, so it does not matter when somebody looked;
 - a bank that said nothing for :data:`MISSING_AFTER` is missing. That is not stored: it is so
-  until it is heard again. Its merchant is told once for each silence.
+  until it is heard again. Its merchant is told once for each silence, and as soon as it is heard
+  it is told to show itself.
 
 What was bought may come back within :data:`FOUND_WITHIN`, and what was taken for the bank
 itself is given back. After that it stays sold.
@@ -45,6 +47,8 @@ class Outing:
     """When it was handed over."""
     told_at: datetime | None
     """When somebody was last reminded."""
+    started_at: datetime | None
+    """When billing started."""
     capped_at: datetime | None
     """When the price reaches its cap; None: it never does, or billing has not started."""
     heard_at: datetime | None
@@ -77,11 +81,16 @@ def look(outing: Outing, *, now: datetime) -> Verdict:
     due += [capped_at] if capped_at is not None and capped_at > now else []
     due += [outing.heard_at + MISSING_AFTER] if outing.heard_at and not missing else []
     return Verdict(
-        is_to_be_fetched=outing.state in _UNSTARTED and now >= outing.since + FETCH_AFTER,
+        is_to_be_fetched=_is_unused(outing) and now >= outing.since + FETCH_AFTER,
         reminds=reminds,
         tells_missing=missing and not _was_told(outing),
         next_at=min(due),
     )
+
+
+def _is_unused(outing: Outing) -> bool:
+    is_unbilled = outing.state is RentalState.RENTING and outing.started_at is None
+    return outing.state in _UNSTARTED or is_unbilled
 
 
 def is_missing(heard_at: datetime | None, *, now: datetime) -> bool:

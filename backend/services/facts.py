@@ -18,7 +18,7 @@ from backend.db.notifications import notify
 from backend.db.tables.rentals import RentalRow
 from backend.domain.custody import Holder
 from backend.domain.rental import RentalEvent, RentalState
-from backend.services import billing, corrections, feeding, hooks
+from backend.services import billing, corrections, feeding, hooks, overdue
 from backend.services.starting import start_failed
 from backend.services.steps import advance, hear, note
 from gateway.events import (
@@ -60,6 +60,7 @@ def apply(session: Session, event: Event, *, now: datetime) -> None:
         case BankOnline():
             _tell_owner(session, event, {}, now=now)
             feeding.stop_if_unpaid(session, event.bank, cause=event.id[:64], now=now)
+            overdue.look_for(session, event.bank, now=now)
         case BankLocked() | BankUnlocked() | LockJammed() | BankOffline():
             _tell_owner(session, event, {}, now=now)
         case FaultRaised(fault=fault) | FaultCleared(fault=fault):

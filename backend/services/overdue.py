@@ -1,13 +1,15 @@
-"""Look after a bank that is out: remind, fetch, sell, say that it is missing."""
+"""Look after a bank that is out: remind, fetch, sell, say that it is missing, and look for it."""
 
 from datetime import datetime
 
 from sqlmodel import Session
 
-from backend.db import rentals, seam
+from backend.db import market, rentals, seam
 from backend.db.tables.rentals import RentalRow
 from backend.domain.overdue import OUT, REMIND_EVERY, Outing, Verdict, look
 from backend.domain.rental import RentalEvent, RentalState
+from backend.ids import new_id
+from backend.limits import COMMAND_EXPIRY_S
 from backend.services import billing, purchases, returns
 from backend.services.places import brought_to
 from backend.services.steps import hear
@@ -45,9 +47,33 @@ def look_after(session: Session, rental_id: str, *, now: datetime) -> bool:
             place=brought_to(rental),
             now=now,
             by_id=None,
-            evidence="never started",
+            evidence="never used",
         )
     return True
+
+
+def look_for(session: Session, bank_id: str, *, now: datetime) -> None:
+    """Have a bank show itself that was missing and is heard again, once for each silence.
+
+    Its merchant looks it over before it goes out again.
+    """
+    rental = rentals.renting(session, bank_id)
+    if rental is None or rental.state not in OUT or rental.missing_told_at is None:
+        return
+    rental.missing_told_at = None
+    session.add(rental)
+    seam.order(
+        session,
+        id_=new_id(),
+        bank_id=bank_id,
+        kind="locate",
+        cause=rental.id,
+        now=now,
+        expiry_s=COMMAND_EXPIRY_S,
+    )
+    market.needs_inspection(session, bank_id)
+    data = {"rental_id": rental.id, "bank_id": bank_id}
+    hear(session, rental, kind="rental.located", data=data, now=now)
 
 
 def _outing(session: Session, rental: RentalRow) -> Outing:
@@ -56,6 +82,7 @@ def _outing(session: Session, rental: RentalRow) -> Outing:
         state=rental.state,
         since=rental.handed_over_at or rental.requested_at,
         told_at=rental.overdue_told_at,
+        started_at=rental.billing_start_at,
         capped_at=billing.capped_at(rental),
         heard_at=None if seen is None else seen.heard_at,
         missing_told_at=rental.missing_told_at,

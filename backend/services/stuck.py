@@ -29,6 +29,8 @@ DOUBT_AFTER: Final = timedelta(minutes=10)
 """A payment whose making is in doubt for so long is on the list."""
 HOLD_SOON: Final = timedelta(hours=36)
 """A hold that runs out within this, while something may yet be owed, is on the list."""
+UNCOLLECTED_AFTER: Final = timedelta(hours=24)
+"""A bank that its renter gave back, and that nobody fetched for so long, is on the list."""
 EACH_MAX: Final = 100
 """Items shown of one kind; the rest comes when these are dealt with."""
 
@@ -40,6 +42,7 @@ class StuckKind(StrEnum):
     ZOMBIE = "zombie"
     RETURN_CLAIMED = "return_claimed"
     MISSING = "missing"
+    UNCOLLECTED = "uncollected"
     ASK_GIVEN_UP = "ask_given_up"
     PAYMENT_IN_DOUBT = "payment_in_doubt"
     HOLD_ENDING = "hold_ending"
@@ -173,6 +176,18 @@ def _missing(session: Session, now: datetime) -> Iterator[Stuck]:
         )
 
 
+def _uncollected(session: Session, now: datetime) -> Iterator[Stuck]:
+    for rental, since in stuck.uncollected(session, since=now - UNCOLLECTED_AFTER, limit=EACH_MAX):
+        yield Stuck(
+            kind=StuckKind.UNCOLLECTED,
+            id=rental.id,
+            rental_id=rental.id,
+            since=since,
+            detail={"bank_id": rental.bank_id, "state": rental.state},
+            not_now=frozenset({Act.SELL if rental.confirmed_at is None else Act.LOSE}),
+        )
+
+
 def _asks(session: Session, _now: datetime) -> Iterator[Stuck]:
     for row, payment in stuck.given_up(session, limit=EACH_MAX):
         yield Stuck(
@@ -295,6 +310,7 @@ _FIND: Final[Sequence[Callable[[Session, datetime], Iterator[Stuck]]]] = (
     _zombies,
     _claims,
     _missing,
+    _uncollected,
     _feeding,
     _payments,
     _holds,
@@ -432,6 +448,9 @@ _DO: Final[Mapping[tuple[StuckKind, Act], Do]] = MappingProxyType(
         (StuckKind.RETURN_CLAIMED, Act.DENY): _deny,
         (StuckKind.MISSING, Act.SELL): _sell,
         (StuckKind.MISSING, Act.LOSE): _lose,
+        (StuckKind.UNCOLLECTED, Act.CLOSE): _close,
+        (StuckKind.UNCOLLECTED, Act.SELL): _sell,
+        (StuckKind.UNCOLLECTED, Act.LOSE): _lose,
         (StuckKind.PAYMENT_IN_DOUBT, Act.FAILED): _fail_payment,
         (StuckKind.HOLD_ENDING, Act.SECURE): _secure,
         (StuckKind.NOTICE, Act.REFUND): _refund,

@@ -147,7 +147,7 @@ class RentalRow(SQLModel, table=True):
     overdue_told_at: datetime | None = None
     """When the renter was last reminded that the bank is out for long."""
     missing_told_at: datetime | None = None
-    """When the merchant was last told that the bank is out and silent."""
+    """When the merchant was told that the bank is out and silent; None again once it was heard."""
     bought_out_at: datetime | None = None
     """When the bank counted as bought: at the cap, or because it was lost."""
     return_requested_at: datetime | None = None

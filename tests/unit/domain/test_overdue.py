@@ -18,6 +18,7 @@ RENTED = Outing(
     state=S.RENTING,
     since=NOON,
     told_at=None,
+    started_at=NOON,
     capped_at=at(80),
     heard_at=at(23),
     missing_told_at=None,
@@ -65,6 +66,12 @@ def test_what_was_never_started_is_fetched_after_a_day(state):
     outing = replace(RENTED, state=state, capped_at=None)
     assert not look(outing, now=at(23)).is_to_be_fetched
     assert look(outing, now=at(24)).is_to_be_fetched is (state in {S.DELIVERED, S.DEPOSIT_DUE})
+
+
+def test_what_feeds_and_is_never_used_is_fetched_after_a_day():
+    unused = replace(RENTED, started_at=None, capped_at=None)
+    assert not look(unused, now=at(23)).is_to_be_fetched
+    assert look(unused, now=at(24)).is_to_be_fetched
 
 
 def test_a_silent_bank_is_missing_until_it_is_heard_again():
