@@ -8,7 +8,6 @@ from sqlmodel import Session, col, select, update
 
 from backend.db.tables.credits import CreditNoteRow, RefundRow, RefundWhy
 from backend.db.tables.money import (
-    AccountRow,
     DepositRow,
     OutboxRow,
     PaymentRow,
@@ -149,13 +148,3 @@ def standing_minor(session: Session, rental_id: str, account: AccountCode) -> Mi
         .where(TransferRow.rental_id == rental_id, PostingRow.account == account)
     ).scalar_one()
     return natural(account, int(total))
-
-
-def locked_minor(session: Session, account: AccountCode, currency: str) -> Minor:
-    """What stands on an account, from its natural side; nobody moves it until the commit."""
-    balance = session.execute(
-        select(AccountRow.balance_minor)
-        .where(AccountRow.code == account, AccountRow.currency == currency)
-        .with_for_update()
-    ).scalar()
-    return natural(account, balance or 0)

@@ -26,7 +26,7 @@ def open_one(session: Session, rental_id: str) -> DisputeRow | None:
 
 
 def frozen_minor(session: Session, rental_id: str) -> Minor:
-    """What of a rental's bill is disputed now."""
+    """What of a rental's bill is disputed now: nobody takes it while it is."""
     found = open_one(session, rental_id)
     if found is None:
         return ZERO

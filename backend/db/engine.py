@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event, func, select
 from sqlalchemy.engine import URL, ExceptionContext, make_url
@@ -43,6 +43,11 @@ _BACKENDS = frozenset({"sqlite", "postgresql"})
 _READ_ONLY = "lendwatt_read_only"
 _READ_ONLY_STATE = "25006"
 """PostgreSQL's word for a write in a transaction that only reads."""
+_DEADLOCK_STATE = "40P01"
+"""PostgreSQL's word for a transaction that it ended so that another could go on."""
+DEADLOCKS_MAX = 3
+"""How often who lost one tries again at once; then it waits for its next turn."""
+_Done = TypeVar("_Done")
 _NEWS = "lendwatt_news"
 _KEEP = "lendwatt_keep"
 _LAST = "lendwatt_last"
@@ -255,6 +260,22 @@ class Database:
         if news:
             for listener in self._listeners:
                 listener(news)
+
+    def carry_out(self, work: Callable[[Session], _Done]) -> _Done:
+        """Do this in a transaction of its own; and again if it loses a deadlock, a few times.
+
+        For who works off many things: what two transactions do to each other is no fault of the
+        thing, and no reason to stop before the others.
+        """
+        for _ in range(DEADLOCKS_MAX):
+            try:
+                with self.writing() as session:
+                    return work(session)
+            except OperationalError as error:
+                if getattr(error.orig, "sqlstate", None) != _DEADLOCK_STATE:
+                    raise
+        with self.writing() as session:
+            return work(session)
 
 
 def tell(session: Session, topic: str) -> None:

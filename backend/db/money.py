@@ -3,10 +3,11 @@
 A transfer is written once, by its key, and never changed. No account that may not go below zero
 does: the UPDATE that moves a balance asks for that itself, so nothing is read first, nothing is
 added up, and of two who take the last of it one is refused. Accounts are moved in the order of
-their codes, each locked until the commit.
+their codes, each locked until the commit; who writes several transfers locks all their accounts
+first (:func:`lock`, :func:`write_all`), or no order would hold.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
 from sqlmodel import Session, col, insert, select, update
@@ -23,7 +24,7 @@ from backend.db.tables.money import (
 )
 from backend.db.upsert import upsert
 from backend.domain import ledger
-from backend.domain.money import Currency
+from backend.domain.money import Currency, Minor
 from backend.ids import new_id
 
 # -- payments --------------------------------------------------------------------------
@@ -91,6 +92,59 @@ def hold(session: Session, payment_id: str) -> DepositRow:
 
 
 # -- the books -------------------------------------------------------------------------
+
+
+def lock(
+    session: Session, accounts: Iterable[ledger.AccountCode], currency: str
+) -> Mapping[ledger.AccountCode, Minor]:
+    """Let nobody else move these accounts until the commit, and say what stands on each.
+
+    One that is not there yet has nothing, and whoever makes it is not waited for.
+
+    Returns:
+        Balances, each from its account's natural side.
+    """
+    there = {}
+    for account in sorted(accounts):
+        found = select(AccountRow.balance_minor).where(
+            AccountRow.code == account, AccountRow.currency == currency
+        )
+        balance_minor = session.exec(found.with_for_update()).first()
+        there[account] = ledger.natural(account, balance_minor or 0)
+    return there
+
+
+def write_all(
+    session: Session, transfers: Sequence[ledger.Transfer], *, rental_id: str | None, now: datetime
+) -> None:
+    """Write several transfers of one currency, in this order; those that are there are left out.
+
+    Raises:
+        Refusal: OVERDRAWN, as for :func:`write`.
+    """
+    if len(transfers) > 1:
+        touched = {each.account for transfer in transfers for each in transfer.postings}
+        lock(session, touched, transfers[0].currency)
+    for transfer in transfers:
+        write(session, transfer, rental_id=rental_id, now=now)
+
+
+def write_fact(
+    session: Session, transfer: ledger.Transfer, *, rental_id: str | None, now: datetime
+) -> None:
+    """Write what a provider has done: what our cash lacks for it, the platform pays in.
+
+    Args:
+        session: a writing transaction.
+        transfer: not in the books yet.
+        rental_id: whose; None: no rental's.
+        now: the time.
+    """
+    cash = {ledger.PROVIDER_CASH, ledger.PROVIDER_TOPUPS}
+    touched = cash | {each.account for each in transfer.postings}
+    there = lock(session, touched, transfer.currency)
+    for each in ledger.covered(transfer, cash_minor=there[ledger.PROVIDER_CASH]):
+        write(session, each, rental_id=rental_id, now=now)
 
 
 def write(

@@ -55,16 +55,6 @@ def due(
     return [(at, rental_id) for at, rental_id in rows if at is not None]
 
 
-def standing(session: Session, rental_id: str, *, account: str) -> int:
-    """What the postings of one rental come to on an account: debit is positive."""
-    total = session.exec(
-        select(func.coalesce(func.sum(PostingRow.amount_minor), 0))
-        .join(TransferRow, col(TransferRow.id) == col(PostingRow.transfer_id))
-        .where(TransferRow.rental_id == rental_id, PostingRow.account == account)
-    ).one()
-    return int(total)
-
-
 def totals(session: Session, merchant_id: str) -> Totals:
     """Count a merchant's billed rentals."""
     settled, all_, next_at = session.exec(

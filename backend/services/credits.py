@@ -5,7 +5,7 @@ it is divided, written once, and followed to its end: less to pay, perhaps nothi
 back to the payments that it came from.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from sqlmodel import Session
@@ -27,11 +27,16 @@ from backend.services.steps import hear
 
 def bill_of(session: Session, rental: RentalRow) -> Bill:
     """A rental's bill, and what became of it so far. Before there is one, it is zero."""
+    return bill(rental, given_minor=notes.given_minor(session, rental.id))
+
+
+def bill(rental: RentalRow, *, given_minor: Minor) -> Bill:
+    """A rental's bill, where it is known what the platform gave of its own on it."""
     return Bill(
         amount_minor=Minor(rental.amount_minor or 0),
         commission_bp=rental.commission_bp,
         credited_minor=Minor(rental.credited_minor),
-        given_minor=notes.given_minor(session, rental.id),
+        given_minor=given_minor,
         paid_minor=Minor(rental.paid_minor),
     )
 
@@ -106,8 +111,7 @@ def credit(
         "why": why,
     }
     hear(session, rental, kind="rental.credited", data=data, now=now)
-    if rental.state is RentalState.PAYMENT_DUE and bill_of(session, rental).owed_minor == 0:
-        billing.complete(session, rental, evidence=note.id, now=now)
+    close_if_covered(session, rental, evidence=note.id, now=now)
     return note
 
 
@@ -115,6 +119,7 @@ def _write(
     session: Session, rental: RentalRow, note: CreditNoteRow, taken: TakenBack, *, now: datetime
 ) -> None:
     currency = billing.terms_of(rental).currency
+    there = lock_accounts(session, merchant_id=rental.merchant_id, currency=currency)
     if taken.reduced_minor > 0:
         reduced = ledger.bill_reduced(
             credit_id=note.id,
@@ -125,11 +130,10 @@ def _write(
         )
         money.write(session, reduced, rental_id=rental.id, now=now)
     if taken.refunded_minor > 0:
-        merchant = ledger.merchant_pending(rental.merchant_id)
         part = taken.refunded.merchant_minor
+        merchant = ledger.merchant_pending(rental.merchant_id)
         pending = min(part, notes.standing_minor(session, rental.id, merchant))
-        theirs = ledger.merchant_available(rental.merchant_id)
-        available = min(part - pending, notes.locked_minor(session, theirs, currency))
+        available = min(part - pending, there[ledger.merchant_available(rental.merchant_id)])
         credited = ledger.bill_credited(
             credit_id=note.id,
             renter=rental.renter_id,
@@ -162,15 +166,23 @@ def _send_back(session: Session, rental: RentalRow, note: CreditNoteRow, *, now:
         raise AssertionError(message)
 
 
+def lock_accounts(
+    session: Session, *, merchant_id: str, currency: str
+) -> Mapping[ledger.AccountCode, Minor]:
+    """Lock what takings move between, before any of it is moved; and say what stands there."""
+    of = (ledger.merchant_available, ledger.merchant_debt, ledger.merchant_pending)
+    return money.lock(session, [account(merchant_id) for account in of], currency)
+
+
 def repay_debt(session: Session, *, merchant_id: str, currency: str, now: datetime) -> Minor:
     """Take what was laid out for a merchant from what is theirs by now.
 
     Returns:
         What was repaid: zero if they owe nothing, or have nothing.
     """
-    has = notes.locked_minor(session, ledger.merchant_available(merchant_id), currency)
-    owes = notes.locked_minor(session, ledger.merchant_debt(merchant_id), currency)
-    amount = Minor(min(has, owes))
+    there = lock_accounts(session, merchant_id=merchant_id, currency=currency)
+    has, owes = ledger.merchant_available(merchant_id), ledger.merchant_debt(merchant_id)
+    amount = Minor(min(there[has], there[owes]))
     if amount > 0:
         repaid = ledger.debt_repaid(
             repayment_id=new_id(),

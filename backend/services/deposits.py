@@ -32,7 +32,7 @@ from backend.domain.money import ZERO, Currency, Minor
 from backend.domain.rental import CLOSED, RentalState
 from backend.principal import Principal
 from backend.services import billing, refunds
-from backend.services.credits import bill_of
+from backend.services.credits import bill_of, close_if_covered
 from backend.services.steps import hear
 
 # -- asking ---------------------------------------------------------------------------------
@@ -244,12 +244,6 @@ def _paid(
     close_if_covered(session, rental, evidence=hold.payment_id, now=now)
 
 
-def close_if_covered(session: Session, rental: RentalRow, *, evidence: str, now: datetime) -> None:
-    """Complete a rental that owes nothing more."""
-    if rental.state is RentalState.PAYMENT_DUE and bill_of(session, rental).owed_minor == 0:
-        billing.complete(session, rental, evidence=evidence, now=now)
-
-
 def move(
     session: Session, rental: RentalRow, row: DepositRow, event: DepositEvent, *, now: datetime
 ) -> None:
@@ -261,8 +255,7 @@ def move(
         held_minor=Minor(row.amount_minor),
         captured_minor=Minor(row.captured_minor),
     )
-    for transfer in transfers_for(row.state, event, hold):
-        money.write(session, transfer, rental_id=rental.id, now=now)
+    money.write_all(session, transfers_for(row.state, event, hold), rental_id=rental.id, now=now)
     row.state = move_deposit(row.state, event)
     if event is DepositEvent.HOLD:
         row.held_at = now

@@ -25,12 +25,6 @@ from backend.services.credits import bill_of, credit
 from backend.services.rentals import own
 from backend.services.steps import hear
 
-
-def frozen_minor(session: Session, rental_id: str) -> Minor:
-    """What of a rental's bill is disputed now: nobody takes it while it is."""
-    return disputes.frozen_minor(session, rental_id)
-
-
 # -- the renter ----------------------------------------------------------------------------------
 
 

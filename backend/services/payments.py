@@ -48,7 +48,7 @@ from backend.payments.port import (
 )
 from backend.principal import Principal
 from backend.services import availability, billing, deposits, refunds, withdrawals
-from backend.services.credits import bill_of
+from backend.services.credits import bill_of, close_if_covered
 from backend.services.rentals import own
 from backend.services.starting import command_start
 from backend.services.steps import advance, hear
@@ -511,4 +511,4 @@ def _follow_bill(
     rental.paid_minor += parts.kept_minor
     session.add(rental)
     session.flush()
-    deposits.close_if_covered(session, rental, evidence=payment.id, now=now)
+    close_if_covered(session, rental, evidence=payment.id, now=now)

@@ -6,8 +6,9 @@ from datetime import datetime
 
 from sqlmodel import Session
 
-from backend.db import market, money
+from backend.db import disputes, market, money
 from backend.db import settlement as queries
+from backend.db.credits import standing_minor
 from backend.db.notifications import notify
 from backend.db.rentals import rental as locked
 from backend.db.tables.market import MerchantRow
@@ -19,8 +20,8 @@ from backend.domain.money import ZERO, Currency, Minor
 from backend.domain.rental import RentalState
 from backend.domain.settlement import due, frozen_share, is_due
 from backend.principal import Principal
-from backend.services import billing, disputes
-from backend.services.credits import bill_of, repay_debt
+from backend.services import billing
+from backend.services.credits import bill_of, lock_accounts, repay_debt
 from backend.services.market import own
 
 # -- settling -------------------------------------------------------------------------------
@@ -29,7 +30,8 @@ from backend.services.market import own
 def settle(session: Session, rental: RentalRow, *, now: datetime) -> Minor:
     """Let the merchant have what of a rental is theirs by now; again, it is the rest or nothing.
 
-    Called when the dispute window is over, and when a dispute has ended.
+    There is a first part when the dispute window is over, and a rest if a dispute froze something
+    then: whoever looks again after it has ended finds that.
 
     Args:
         session: a writing transaction.
@@ -45,6 +47,8 @@ def settle(session: Session, rental: RentalRow, *, now: datetime) -> Minor:
         is_paid=is_paid, settle_at=rental.settle_at, now=now
     ):
         return ZERO
+    currency = billing.terms_of(rental).currency
+    lock_accounts(session, merchant_id=rental.merchant_id, currency=currency)
     share = due(
         bill_of(session, rental),
         pending_minor=_pending(session, rental),
@@ -60,8 +64,7 @@ def settle(session: Session, rental: RentalRow, *, now: datetime) -> Minor:
 
 
 def _pending(session: Session, rental: RentalRow) -> Minor:
-    account = ledger.merchant_pending(rental.merchant_id)
-    return ledger.natural(account, queries.standing(session, rental.id, account=account))
+    return standing_minor(session, rental.id, ledger.merchant_pending(rental.merchant_id))
 
 
 def _move(

@@ -22,12 +22,13 @@ from backend.db.books import Written
 from backend.db.tables.credits import CreditNoteRow
 from backend.db.tables.rentals import RentalRow
 from backend.domain import ledger
-from backend.domain.credit import Bill, CreditKind
+from backend.domain.credit import CreditKind
 from backend.domain.custody import Holder, agrees
 from backend.domain.ledger import AccountCode, TransferKind
 from backend.domain.money import Minor
 from backend.domain.rental import RentalState
 from backend.services import expected
+from backend.services.credits import bill as bill_from
 from backend.services.expected import Expected, net
 
 
@@ -270,15 +271,8 @@ def _of_bill(
 ) -> Iterator[Break]:
     """What is owed, and what still waits for the merchant, by the rental and by the books."""
     found = net((account, amount) for each in written for account, _, amount in each.postings)
-    bill = Bill(
-        amount_minor=Minor(rental.amount_minor or 0),
-        commission_bp=rental.commission_bp,
-        credited_minor=Minor(rental.credited_minor),
-        given_minor=Minor(
-            sum(note.amount_minor for note in notes if note.kind is CreditKind.GOODWILL)
-        ),
-        paid_minor=Minor(rental.paid_minor),
-    )
+    given = sum(note.amount_minor for note in notes if note.kind is CreditKind.GOODWILL)
+    bill = bill_from(rental, given_minor=Minor(given))
     owed = found.get(ledger.receivable(rental.renter_id), 0)
     pending = -found.get(ledger.merchant_pending(rental.merchant_id), 0)
     is_settled = any(each.kind == TransferKind.RENTAL_SETTLED for each in written)

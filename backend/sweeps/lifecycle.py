@@ -30,8 +30,7 @@ def look_after_banks(database: Database, *, now: datetime, limit: int = 100) -> 
 
 def _look_after(database: Database, rental_id: str, *, now: datetime) -> bool:
     try:
-        with database.writing() as session:
-            return overdue.look_after(session, rental_id, now=now)
+        return database.carry_out(lambda session: overdue.look_after(session, rental_id, now=now))
     except POISON as error:
         _log.error("rental_not_looked_after", rental=rental_id, problem=str(error)[:500])
         _put_off(database, rental_id, now=now)

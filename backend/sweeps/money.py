@@ -81,8 +81,7 @@ def _each(
 def _act(database: Database, rental_id: str, act: Callable[[Session, str], bool]) -> bool:
     """Act on one in its own transaction; if it fails it stops no other."""
     try:
-        with database.writing() as session:
-            return act(session, rental_id)
+        return database.carry_out(lambda session: act(session, rental_id))
     except POISON as error:
         _log.error("money_sweep", rental=rental_id, problem=f"{type(error).__name__}: {error}")
         return False

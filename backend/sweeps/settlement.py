@@ -48,11 +48,13 @@ def settle_due(database: Database, *, now: datetime) -> int:
 
 def _settle(database: Database, rental_id: str, *, now: datetime) -> bool:
     try:
-        with database.writing() as session:
-            return settlement.settle(session, rentals.rental(session, rental_id), now=now) > 0
+        settled = database.carry_out(
+            lambda session: settlement.settle(session, rentals.rental(session, rental_id), now=now)
+        )
     except POISON as error:
         _log.error("rental_not_settled", rental=rental_id, problem=_of(error))
         return False
+    return settled > 0
 
 
 def _of(error: Exception) -> str:
@@ -100,8 +102,9 @@ def _send(
         with database.writing() as session:
             services.declined(session, row.id, failure=str(no), now=now)
     else:
-        with database.writing() as session:
-            services.learn(session, told, provider=row.provider, now=now)
+        database.carry_out(
+            lambda session: services.learn(session, told, provider=row.provider, now=now)
+        )
 
 
 def _ask(provider: PayoutProvider, row: WithdrawalRow) -> ProviderPayout:

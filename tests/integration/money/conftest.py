@@ -8,6 +8,7 @@ from sqlmodel import select
 
 from backend import sweeps
 from backend.db import credits as notes
+from backend.db import disputes as disputed
 from backend.db import rentals
 from backend.db.tables.credits import CreditNoteRow
 from backend.db.tables.money import DepositRow
@@ -179,7 +180,7 @@ class Till:
 
     def frozen(self, rental: str) -> int:
         with self.world.database.reading() as session:
-            return disputes.frozen_minor(session, rental)
+            return disputed.frozen_minor(session, rental)
 
     def mine(self, account: str) -> int:
         """The balance of an account of the renter's, or of the merchant's."""
