@@ -41,6 +41,7 @@ LINES: Final[Mapping[TransferKind, Mapping[Lang, str]]] = MappingProxyType(
             "提現被退回，重新可提", "Withdrawal came back: yours again"
         ),
         TransferKind.REFUND_RETURNED: _both("退款被退回，待退", "Refund came back: to go again"),
+        TransferKind.PROVIDER_TOPPED_UP: _both("平台補足支付渠道餘額", "Paid in by the platform"),
     }
 )
 """By why money moved."""

@@ -15,6 +15,8 @@ account                 natural side  what its balance means
 ======================  ===========  ==========================================================
 provider_holds          debit        set aside for us at the provider, not ours
 provider_cash           debit        ours, lying at the provider
+provider_topups         credit       paid in there by the platform, or to be: more went out than
+                                     had come in
 receivable:renter       debit        billed to the renter and not yet paid
 deposit:renter          credit       the renter's own money that we hold: a **liability**,
                                      never revenue, until a bill takes from it
@@ -42,6 +44,11 @@ before it was paid is owed no more (``bill_reduced``).
 A deposit that had to be taken although less was owed, or nothing yet (its hold was about to run
 out), becomes cash and stays the renter's (``deposit_secured``); bills take from it
 (``deposit_applied``), and the rest goes back (``deposit_returned``).
+
+What a provider did is a fact, also where the books have less cash than it sent: a refund months
+later, when the merchants took out what they earned. Then the platform owes the provider the
+difference, or had money of its own there. It counts as paid in the moment before
+(``provider_topped_up``): cash never goes below zero, and no fact is refused.
 
 A merchant gives their part of a credit note back out of what is pending of that rental, then out
 of what is theirs. What they have neither way, since they withdrew it, the platform lays out for
@@ -84,6 +91,7 @@ class AccountKind(StrEnum):
 
     PROVIDER_HOLDS = "provider_holds"
     PROVIDER_CASH = "provider_cash"
+    PROVIDER_TOPUPS = "provider_topups"
     RECEIVABLE = "receivable"
     DEPOSIT = "deposit"
     REFUND_DUE = "refund_due"
@@ -107,6 +115,7 @@ DEBIT_KINDS: Final = frozenset(
 
 PROVIDER_HOLDS: Final = AccountCode(AccountKind.PROVIDER_HOLDS)
 PROVIDER_CASH: Final = AccountCode(AccountKind.PROVIDER_CASH)
+PROVIDER_TOPUPS: Final = AccountCode(AccountKind.PROVIDER_TOPUPS)
 UNCLAIMED: Final = AccountCode(AccountKind.UNCLAIMED)
 PLATFORM_REVENUE: Final = AccountCode(AccountKind.PLATFORM_REVENUE)
 
@@ -192,6 +201,7 @@ class TransferKind(StrEnum):
     WITHDRAWAL_FAILED = "withdrawal_failed"
     WITHDRAWAL_RETURNED = "withdrawal_returned"
     REFUND_RETURNED = "refund_returned"
+    PROVIDER_TOPPED_UP = "provider_topped_up"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -688,6 +698,29 @@ def withdrawal_returned(
         currency,
         {PROVIDER_CASH: amount, merchant_available(merchant): -amount},
     )
+
+
+def covered(transfer: Transfer, *, cash_minor: Minor) -> tuple[Transfer, ...]:
+    """Have the platform pay in first what our cash lacks for something that a provider has sent.
+
+    Args:
+        transfer: takes what was sent from our cash, and is not in the books yet.
+        cash_minor: what there is.
+
+    Returns:
+        What to write, in this order.
+    """
+    sent = -sum(each.amount_minor for each in transfer.postings if each.account == PROVIDER_CASH)
+    missing = sent - cash_minor
+    if missing <= 0:
+        return (transfer,)
+    topped_up = _transfer(
+        f"{transfer.key}:topped_up",
+        TransferKind.PROVIDER_TOPPED_UP,
+        transfer.currency,
+        {PROVIDER_CASH: missing, PROVIDER_TOPUPS: -missing},
+    )
+    return (topped_up, transfer)
 
 
 # -- the fold ----------------------------------------------------------------------------

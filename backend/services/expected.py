@@ -7,6 +7,7 @@ say independently is compared by ``services.verify``.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from backend.db.tables.credits import CreditNoteRow, RefundRow, RefundWhy
 from backend.db.tables.money import DepositRow, PaymentRow, PaymentState, Purpose
@@ -16,6 +17,9 @@ from backend.domain import ledger
 from backend.domain.deposit import DepositState
 from backend.domain.ledger import AccountCode
 from backend.domain.withdrawal import WithdrawalState
+
+_CASH: Final = (ledger.PROVIDER_CASH, ledger.PROVIDER_TOPUPS)
+"""What was sent left our cash, or was paid in for it by the platform."""
 
 Net = Mapping[AccountCode, int]
 """By account: debit is positive, and what is zero is absent."""
@@ -142,14 +146,13 @@ def of_refund(refund: RefundRow, *, renter_id: str | None) -> Expected:
     """
     subject = f"refund:{refund.id}"
     owed = ledger.UNCLAIMED if renter_id is None else ledger.refund_due(renter_id)
-    came = (owed, -refund.amount_minor), (ledger.PROVIDER_CASH, refund.amount_minor)
-    went = (owed, refund.amount_minor), (ledger.PROVIDER_CASH, -refund.amount_minor)
     is_unclaimed = refund.why is RefundWhy.UNCLAIMED
     has_gone = refund.refunded_at is not None
     keys = ledger.refund_keys(refund.id, returns=refund.returns, is_gone=has_gone)
     return _expected(
         subject,
-        (came if is_unclaimed else ()) + (went if has_gone else ()),
+        ((owed, refund.amount_minor * (has_gone - is_unclaimed)),),
+        free=_CASH,
         keys=[key.split(":", 2)[2] for key in keys] + (["received"] if is_unclaimed else []),
     )
 
@@ -161,10 +164,9 @@ def of_withdrawal(withdrawal: WithdrawalRow) -> Expected:
     available = (ledger.merchant_available(withdrawal.merchant_id), amount)
     match withdrawal.state:
         case WithdrawalState.PAID:
-            gone = (ledger.PROVIDER_CASH, -amount)
-            return _expected(subject, (available, gone), keys=("asked", "ended"))
+            return _expected(subject, (available,), free=_CASH, keys=("asked", "ended"))
         case WithdrawalState.FAILED:
-            return _expected(subject, (), keys=("asked", "ended"))
+            return _expected(subject, (), free=_CASH, keys=("asked", "ended"))
         case _:
             under_way = (ledger.payout_in_flight(withdrawal.merchant_id), -amount)
             return _expected(subject, (available, under_way), keys=("asked",))

@@ -77,10 +77,10 @@ def went(session: Session, refund_id: str, *, now: datetime) -> None:
     rental = None if refund.rental_id is None else rentals.read(session, refund.rental_id)
     if rental is None:
         gone = ledger.unclaimed_refunded(**facts)
-        money.write(session, gone, rental_id=None, now=now)
+        money.write_fact(session, gone, rental_id=None, now=now)
         return
     gone = ledger.payment_refunded(renter=rental.renter_id, **facts)
-    money.write(session, gone, rental_id=rental.id, now=now)
+    money.write_fact(session, gone, rental_id=rental.id, now=now)
     _tell(session, rental, refund, kind="payment.refunded", now=now)
 
 

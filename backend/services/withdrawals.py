@@ -288,7 +288,7 @@ def _write_end(
         currency=Currency(row.currency),
         amount_minor=Minor(row.amount_minor),
     )
-    money.write(session, transfer, rental_id=None, now=now)
+    money.write_fact(session, transfer, rental_id=None, now=now)
 
 
 # -- an operator ----------------------------------------------------------------------------

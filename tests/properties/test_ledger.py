@@ -141,6 +141,26 @@ def test_a_refused_transfer_leaves_the_book_as_it_was(history):
     assert Book.of(accepted) == book
 
 
+@given(st.lists(transfers(), max_size=20), amounts, currencies, ids)
+def test_what_a_provider_has_sent_is_in_the_books_whatever_our_cash_is(
+    history, amount, currency, renter
+):
+    one = {"renter": renter, "currency": currency}
+    given_up = ledger.Split(merchant_minor=Minor(0), platform_minor=amount)
+    owed = ledger.bill_credited(credit_id="Z", merchant="A", split=given_up, **one)
+    before = written(history)[0].post(owed)
+    cash = before.balance(ledger.PROVIDER_CASH, currency)
+    gone = ledger.payment_refunded(refund_id="Z", amount_minor=amount, **one)
+
+    after = before
+    for each in ledger.covered(gone, cash_minor=cash):
+        after = after.post(each)
+
+    assert gone.key in after.keys
+    assert after.balance(ledger.PROVIDER_CASH, currency) == max(0, cash - amount)
+    assert after.balance(ledger.PROVIDER_TOPUPS, currency) == min(0, cash - amount)
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(transfers(), max_size=40))
 def test_the_stored_balances_are_the_fold_whatever_is_written(database, history):

@@ -215,6 +215,7 @@ def test_only_the_platforms_revenue_may_cross_over():
     accounts = (
         ledger.PROVIDER_HOLDS,
         ledger.PROVIDER_CASH,
+        ledger.PROVIDER_TOPUPS,
         ledger.receivable("R1"),
         ledger.deposit_liability("R1"),
         ledger.refund_due("R1"),
