@@ -134,7 +134,8 @@ def settle(*, held_minor: Minor, fee_minor: Minor, frozen_minor: Minor = ZERO) -
     Args:
         held_minor: what there is.
         fee_minor: what is owed.
-        frozen_minor: what of that is disputed: not taken, and not given back, while it is.
+        frozen_minor: what of that is disputed: as far as there is anything left for it, that waits
+            until it is decided. Who takes a hold takes it as well, or it would go back.
     """
     frozen = min(frozen_minor, fee_minor)
     kept = min(held_minor, fee_minor - frozen)

@@ -41,6 +41,10 @@ from backend.services.steps import hear
 def act_on_deadline(session: Session, rental_id: str, *, now: datetime) -> bool:
     """Take an unpaid bill from the deposit, as far as it is owed and not disputed.
 
+    A hold is taken once, and what is not taken of it is gone. So if anything is taken, what is
+    disputed is taken as well: it stays the renter's, and waits. Where all of it is disputed, the
+    hold itself waits.
+
     A payment that the renter has begun is withdrawn first: nobody pays twice. Until that has
     ended, and while it is in doubt, nothing is taken.
 
@@ -61,9 +65,10 @@ def act_on_deadline(session: Session, rental_id: str, *, now: datetime) -> bool:
     session.add(rental)
     hold = money.deposit(session, rental.id)
     if hold is not None and hold.state is DepositState.HELD:
-        part = _settled(session, rental, held_minor=Minor(hold.amount_minor)).kept_minor
-        if part > 0:
-            _capture(session, hold, amount_minor=part, now=now)
+        parts = _settled(session, rental, held_minor=Minor(hold.amount_minor))
+        if parts.kept_minor > 0:
+            amount = Minor(parts.kept_minor + parts.waiting_minor)
+            _capture(session, hold, amount_minor=amount, now=now)
     owed = bill_of(session, rental).owed_minor
     _tell(session, rental, "rental.past_due", amount_minor=owed, owed_minor=owed, now=now)
     return True
@@ -127,9 +132,13 @@ def _capture(session: Session, hold: DepositRow, *, amount_minor: Minor, now: da
 
 
 def is_being_taken(session: Session, hold: DepositRow) -> bool:
-    """Whether a provider was asked to take a hold, and what came of it is not known."""
+    """Whether a provider is to take a hold, or has said that it will, and did not yet.
+
+    A provider that takes it later than it says so has answered, and the hold is still held.
+    """
     row = outbox.asked(session, f"{Ask.CAPTURE}:{hold.payment_id}")
-    return row is not None and row.done_at is None and hold.state not in ENDED
+    is_asked = row is not None and (row.done_at is None or row.problem is None)
+    return is_asked and hold.state is DepositState.HELD
 
 
 def is_still_wanted(session: Session, payment_id: str) -> bool:

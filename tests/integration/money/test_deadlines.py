@@ -7,7 +7,7 @@ from sqlmodel import Session
 
 from backend.db import deposits as dues
 from backend.domain.errors import Code, Refusal
-from backend.payments.port import PaymentStatus
+from backend.payments.port import PaymentStatus, ProviderPayment
 from backend.sweeps import money
 from tests.integration.money.conftest import BILL, DEPOSIT, Till
 from tests.integration.rentals.conftest import HOME, TERMS
@@ -116,6 +116,26 @@ def test_while_it_is_being_taken_nobody_pays_it_a_second_time(till: Till) -> Non
     till.world.send()
     assert till.world.state(rental) == "completed"
     assert till.deposit(rental) == ("captured", BILL, BILL)
+    till.agrees_with_provider()
+    till.balances()
+
+
+def test_while_a_provider_that_takes_it_later_has_not_nobody_pays_it_a_second_time(
+    till: Till, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rental = till.unpaid()
+    till.deadlines()
+    taken = till.world.provider.capture
+
+    def later(ref: str, **_how: object) -> ProviderPayment:
+        return till.world.provider.payments[ref]
+
+    monkeypatch.setattr(till.world.provider, "capture", later)
+    till.world.send()
+    answer = till.renter.post(f"/rentals/{rental}/payment")
+    assert (answer.status_code, answer.json()["code"]) == (409, "payment_in_doubt")
+    till.hears(taken("fake-1", key=_capture_key(till), amount_minor=BILL))
+    assert till.world.state(rental) == "completed"
     till.agrees_with_provider()
     till.balances()
 

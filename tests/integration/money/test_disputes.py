@@ -21,11 +21,35 @@ def test_an_unpaid_bill_is_taken_from_the_deposit_less_what_is_disputed(till: Ti
     till.dispute(rental, 500)
     assert till.frozen(rental) == 500
     till.all_runs()
-    assert till.deposit(rental) == ("captured", 400, 400)
+    assert till.deposit(rental) == ("secured", BILL, 400)
+    assert till.mine("deposit") == 500
     assert till.world.state(rental) == "payment_due"
     assert till.owed(rental) == 500
     assert "dispute.opened" in till.renter.news()
     assert "dispute.opened" in till.owner.news()
+    till.agrees_with_provider()
+    till.balances()
+
+
+@pytest.mark.parametrize(("granted", "billed"), [(0, BILL), (399, 501), (899, 1)])
+def test_what_is_disputed_is_kept_of_the_deposit_until_it_is_decided(
+    till: Till, granted: int, billed: int
+) -> None:
+    rental = till.unpaid()
+    dispute = till.dispute(rental, BILL - 1)
+    till.all_runs()
+    assert till.deposit(rental) == ("secured", BILL, 1)
+    till.world.clock.turn(days=10)  # nothing of it runs out
+    till.world.people.clear()
+    till.all_runs()
+    assert till.deposit(rental) == ("secured", BILL, 1)
+
+    till.decide(dispute, granted)
+    till.all_runs()
+    assert till.world.state(rental) == "completed"
+    assert till.deposit(rental) == ("captured", BILL, billed)
+    assert till.world.provider.payments["fake-1"].refunded_minor == BILL - billed
+    assert till.mine("deposit") == till.mine("refund_due") == 0
     till.agrees_with_provider()
     till.balances()
 
