@@ -30,6 +30,8 @@ CLAIMS_MAX: Final = 3
 """How often a merchant may deny that a bank is back; then an operator decides, once."""
 SWAPS_MAX: Final = 2
 """How often a substitute may be sent for a substitute; then it is a new rental."""
+UNPAID_AFTER: Final = timedelta(days=7)
+"""How long after its deadline a bill that nothing more can be taken for is on the stuck list."""
 PAYMENT_WITHIN: Final = timedelta(hours=24)
 """How long a renter has to pay a bill; then it is taken from the deposit."""
 DISPUTE_WINDOW: Final = timedelta(days=7)

@@ -20,7 +20,7 @@ from backend.db.tables.money import (
     Purpose,
 )
 from backend.db.tables.rentals import RentalRow
-from backend.domain.deposit import DepositState
+from backend.domain.deposit import ENDED, DepositState
 from backend.domain.dispute import DisputeState
 from backend.domain.rental import CLOSED, RentalState
 
@@ -82,11 +82,7 @@ def running_out(
 
 def to_spend(session: Session, *, limit: int, but: int = 0) -> Sequence[str]:
     """Ids of rentals whose deposit is secured, and which can be settled from it now."""
-    disputed = exists().where(
-        col(DisputeRow.rental_id) == col(RentalRow.id),
-        col(DisputeRow.state) == DisputeState.OPEN,
-    )
-    is_billed = (col(RentalRow.state) == RentalState.PAYMENT_DUE) & ~_pays() & ~disputed
+    is_billed = (col(RentalRow.state) == RentalState.PAYMENT_DUE) & ~_pays() & ~_disputed()
     return session.exec(
         select(RentalRow.id)
         .join(DepositRow, col(DepositRow.rental_id) == col(RentalRow.id))
@@ -112,6 +108,52 @@ def expired_while_running(
         .limit(limit)
     )
     return [(deposit, rental) for deposit, rental in rows]
+
+
+def unpaid(session: Session, *, due_by: datetime, limit: int) -> Sequence[RentalRow]:
+    """For the stuck list: bills due by then of which nothing more will come by itself.
+
+    Those whose hold has expired are on it already.
+    """
+    return session.exec(
+        select(RentalRow)
+        .where(
+            col(RentalRow.payment_due_by) <= due_by,
+            *_uncollectable(),
+            ~_has_deposit(DepositState.EXPIRED),
+        )
+        .order_by(col(RentalRow.payment_due_by))
+        .limit(limit)
+    ).all()
+
+
+def is_uncollectable(session: Session, rental_id: str) -> bool:
+    """Whether nothing more will come of a rental's bill by itself, though it is owed."""
+    found = select(RentalRow.id).where(RentalRow.id == rental_id, *_uncollectable())
+    return session.exec(found).first() is not None
+
+
+def _uncollectable() -> tuple[ColumnElement[bool], ...]:
+    """Owed, undisputed, and there is neither a payment under way nor a deposit to take it from."""
+    return (
+        col(RentalRow.state) == RentalState.PAYMENT_DUE,
+        ~_pays(),
+        ~_disputed(),
+        ~_has_deposit(*(state for state in DepositState if state not in ENDED)),
+    )
+
+
+def _has_deposit(*states: DepositState) -> ColumnElement[bool]:
+    return exists().where(
+        col(DepositRow.rental_id) == col(RentalRow.id), col(DepositRow.state).in_(states)
+    )
+
+
+def _disputed() -> ColumnElement[bool]:
+    return exists().where(
+        col(DisputeRow.rental_id) == col(RentalRow.id),
+        col(DisputeRow.state) == DisputeState.OPEN,
+    )
 
 
 def _pays(*more: ColumnElement[bool]) -> ColumnElement[bool]:

@@ -21,9 +21,21 @@ from backend.db import withdrawals as payouts
 from backend.db.tables.money import Ask
 from backend.domain.errors import Code, Refusal
 from backend.domain.overdue import MISSING_AFTER
-from backend.limits import PAYOUT_TOO_LONG
+from backend.domain.rental import RentalState
+from backend.limits import PAYOUT_TOO_LONG, UNPAID_AFTER
 from backend.principal import Principal
-from backend.services import by_hand, deposits, feeding, payments, refunds, returns, withdrawals
+from backend.services import (
+    by_hand,
+    deposits,
+    feeding,
+    payments,
+    refunds,
+    returns,
+    withdrawals,
+    write_offs,
+)
+from backend.services.billing import terms_of
+from backend.services.credits import bill_of
 
 DOUBT_AFTER: Final = timedelta(minutes=10)
 """A payment whose making is in doubt for so long is on the list."""
@@ -47,6 +59,7 @@ class StuckKind(StrEnum):
     PAYMENT_IN_DOUBT = "payment_in_doubt"
     HOLD_ENDING = "hold_ending"
     HOLD_EXPIRED = "hold_expired"
+    UNPAID = "unpaid"
     NOTICE = "notice"
     WITHDRAWAL = "withdrawal"
     FACT = "fact"
@@ -75,6 +88,8 @@ class Act(StrEnum):
     """Let it be."""
     SECURE = "secure"
     """Take the deposit whole before the hold runs out; what is not owed goes back."""
+    WRITE_OFF = "write_off"
+    """Nobody pays it any more: the platform gives what is owed, and its merchant is settled."""
     REFUND = "refund"
     """Send the money back to whoever paid it."""
     PAID = "paid"
@@ -238,6 +253,27 @@ def _holds(session: Session, now: datetime) -> Iterator[Stuck]:
             rental_id=rental.id,
             since=hold.ended_at or now,
             detail={"state": rental.state},
+            not_now=_NOT_BILLED if rental.state is RentalState.PAYMENT_DUE else _BILLED,
+        )
+
+
+_NOT_BILLED: Final = frozenset({Act.CLOSE, Act.SELL})
+_BILLED: Final = frozenset({Act.WRITE_OFF})
+"""What may be done about a rental that lost its deposit: before it is billed, and after."""
+
+
+def _unpaid(session: Session, now: datetime) -> Iterator[Stuck]:
+    for rental in holds.unpaid(session, due_by=now - UNPAID_AFTER, limit=EACH_MAX):
+        yield Stuck(
+            kind=StuckKind.UNPAID,
+            id=rental.id,
+            rental_id=rental.id,
+            since=rental.payment_due_by or now,
+            detail={
+                "owed_minor": str(bill_of(session, rental).owed_minor),
+                "paid_minor": str(rental.paid_minor),
+                "currency": terms_of(rental).currency,
+            },
         )
 
 
@@ -314,6 +350,7 @@ _FIND: Final[Sequence[Callable[[Session, datetime], Iterator[Stuck]]]] = (
     _feeding,
     _payments,
     _holds,
+    _unpaid,
     _notices,
     _withdrawals,
     _asks,
@@ -355,6 +392,10 @@ def _deny(session: Session, who: Principal, id_: str, reason: str, now: datetime
 
 def _secure(session: Session, who: Principal, id_: str, reason: str, now: datetime) -> object:
     return deposits.secure_now(session, who=who, rental_id=id_, reason=reason, now=now)
+
+
+def _write_off(session: Session, who: Principal, id_: str, reason: str, now: datetime) -> object:
+    return write_offs.write_off(session, who=who, rental_id=id_, reason=reason, now=now)
 
 
 def _refund(session: Session, who: Principal, id_: str, reason: str, now: datetime) -> object:
@@ -453,6 +494,10 @@ _DO: Final[Mapping[tuple[StuckKind, Act], Do]] = MappingProxyType(
         (StuckKind.UNCOLLECTED, Act.LOSE): _lose,
         (StuckKind.PAYMENT_IN_DOUBT, Act.FAILED): _fail_payment,
         (StuckKind.HOLD_ENDING, Act.SECURE): _secure,
+        (StuckKind.HOLD_EXPIRED, Act.CLOSE): _close,
+        (StuckKind.HOLD_EXPIRED, Act.SELL): _sell,
+        (StuckKind.HOLD_EXPIRED, Act.WRITE_OFF): _write_off,
+        (StuckKind.UNPAID, Act.WRITE_OFF): _write_off,
         (StuckKind.NOTICE, Act.REFUND): _refund,
         (StuckKind.NOTICE, Act.PUT_ASIDE): _put_notice_aside,
         (StuckKind.WITHDRAWAL, Act.RETRY): _ask_payout,
