@@ -358,9 +358,7 @@ def _late_at(trip: Trip, *, now: datetime) -> datetime:
     )
 
 
-def not_past_promise(
-    look_at: datetime, *, promised_at: datetime | None, now: datetime
-) -> datetime:
+def not_past_promise(look_at: datetime, *, promised_at: datetime | None, now: datetime) -> datetime:
     """When to look at a delivery again: a promise is not missed unnoticed.
 
     Args:

@@ -201,7 +201,7 @@ def _look_at_search(session: Session, rental: RentalRow, job: JobRow, *, now: da
     if due.act is Act.GIVE_UP:
         _give_up(session, rental, job, EndedWhy.GIVEN_UP, now=now)
     elif due.act is not Act.MOVE_ON or not _move_on(session, rental, job, EndedWhy.NOBODY, now=now):
-        _look_again(session, rental, job, due)
+        _look_again(session, rental, job, due, now)
 
 
 def _next_of_search(session: Session, rental: RentalRow, job: JobRow, *, now: datetime) -> Next:
@@ -224,7 +224,7 @@ def _look_at_trip(session: Session, rental: RentalRow, job: JobRow, *, now: date
         _mark_abnormal(session, rental, job, due.why, now=now)
         if _move_on(session, rental, job, due.why, now=now):
             return
-    _look_again(session, rental, job, due)
+    _look_again(session, rental, job, due, now)
 
 
 def _trip(session: Session, rental: RentalRow, job: JobRow, *, now: datetime) -> Trip:
