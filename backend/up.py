@@ -44,7 +44,7 @@ from backend.payments.provider_app import (
 from backend.problems import StartError
 from backend.server import Plain, Server, listen, make_server
 from backend.settings import Settings, kept_secret, read_settings, token_secret
-from backend.sweeps.hooks import send_hooks
+from backend.sweeps.hooks import SENDERS, send_hooks
 from backend.worker import Worker
 from gateway.broker import RunningBroker, start_broker
 from gateway.clock import set_forward
@@ -345,11 +345,14 @@ def _backend_server(
         ),
         poll_s=limits.poll_s,
     )
-    poster = Worker(
-        "hooks",
-        lambda: send_hooks(database, may_be_private=settings.demo, now=clock.now()),
-        poll_s=limits.poll_s,
-    )
+    posters = [
+        Worker(
+            f"hooks-{number}",
+            lambda: send_hooks(database, may_be_private=settings.demo, now=clock.now()),
+            poll_s=limits.poll_s,
+        )
+        for number in range(SENDERS)
+    ]
 
     def wake(topics: frozenset[str]) -> None:
         if seam.COMMANDS in topics:
@@ -359,13 +362,16 @@ def _backend_server(
         if outbox.OUTBOX in topics:
             sender.wake()
         if hooks.HOOKS in topics:
-            poster.wake()
+            for poster in posters:
+                poster.wake()
 
     database.listen(wake)
     platform.gateway.on_events = follower.wake
-    for worker in (follower, sender, poster):
+    for worker in (follower, sender, *posters):
         worker.start()
         stack.callback(worker.stop, STOP_WITHIN_S)
+    for worker in posters:  # before they are waited for, one after the other
+        stack.callback(worker.begin_stop)
     tools = sweeps.Tools(database=database, providers=providers, settings=settings, outbox=limits)
     scheduler = _sweep(tools, clock)
     stack.callback(scheduler.shutdown)
@@ -381,7 +387,7 @@ def _backend_server(
             "hears_banks": lambda: platform.gateway.is_ready,
             "follows_events": lambda: follower.is_well,
             "asks_providers": lambda: sender.is_well,
-            "tells_merchants": lambda: poster.is_well,
+            "tells_merchants": lambda: all(poster.is_well for poster in posters),
         },
     )
     return make_server(create_app(parts), settings=settings, hub=parts.hub)

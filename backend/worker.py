@@ -51,10 +51,14 @@ class Worker:
         """Say that there is work. From any thread; never blocks."""
         self._wake.set()
 
-    def stop(self, timeout_s: float) -> None:
-        """Let the piece in hand end, then end the thread."""
+    def begin_stop(self) -> None:
+        """Say that the piece in hand is the last. From any thread; never blocks."""
         self._stopping.set()
         self._wake.set()
+
+    def stop(self, timeout_s: float) -> None:
+        """Let the piece in hand end, then end the thread."""
+        self.begin_stop()
         self._thread.join(timeout_s)
 
     def _run(self) -> None:

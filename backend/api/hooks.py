@@ -111,7 +111,7 @@ def end(
 def ping(
     *, merchant_id: Id, webhook_id: Id, session: DbSession, who: CurrentPrincipal, now: Now
 ) -> MessageOut:
-    """Send a message that means nothing, to try the address."""
+    """Send a message that means nothing, once, to try the address."""
     message = hooks.ping(session, who=who, merchant_id=merchant_id, webhook_id=webhook_id, now=now)
     return MessageOut.model_validate(message)
 

@@ -3,14 +3,16 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import func
-from sqlmodel import Session, col, select, update
+from sqlmodel import Session, col, delete, select, update
+from sqlmodel.sql.expression import SelectOfScalar
 
 from backend.db.engine import tell
 from backend.db.tables.hooks import WebhookMessageRow, WebhookRow
 
 HOOKS = "hooks"
 """Told when there is something to send to a merchant's own system."""
+
+_TO_DO = (col(WebhookMessageRow.delivered_at).is_(None), col(WebhookMessageRow.problem).is_(None))
 
 
 def webhooks(session: Session, merchant_id: str) -> Sequence[WebhookRow]:
@@ -22,11 +24,16 @@ def webhooks(session: Session, merchant_id: str) -> Sequence[WebhookRow]:
     ).all()
 
 
-def webhook(session: Session, webhook_id: str, *, merchant_id: str) -> WebhookRow | None:
-    """An address, if it is this merchant's; also one that ended."""
-    return session.exec(
-        select(WebhookRow).where(WebhookRow.id == webhook_id, WebhookRow.merchant_id == merchant_id)
-    ).first()
+def webhook(
+    session: Session, webhook_id: str, *, merchant_id: str, is_to_change: bool = False
+) -> WebhookRow | None:
+    """An address, if it is this merchant's, also one that ended; locked if it is to change."""
+    found = select(WebhookRow).where(
+        WebhookRow.id == webhook_id, WebhookRow.merchant_id == merchant_id
+    )
+    if is_to_change:
+        found = found.with_for_update(key_share=True)
+    return session.exec(found).first()
 
 
 def put(session: Session, message: WebhookMessageRow) -> None:
@@ -46,70 +53,80 @@ def messages(
 
 
 def message(session: Session, message_id: str, *, webhook_id: str) -> WebhookMessageRow | None:
-    """One message, if it is this address's."""
+    """One message, if it is this address's, locked for this transaction."""
     return session.exec(
-        select(WebhookMessageRow).where(
-            WebhookMessageRow.id == message_id, WebhookMessageRow.webhook_id == webhook_id
-        )
+        select(WebhookMessageRow)
+        .where(WebhookMessageRow.id == message_id, WebhookMessageRow.webhook_id == webhook_id)
+        .with_for_update()
     ).first()
 
 
-def waiting(session: Session, webhook_id: str) -> int:
-    """How many messages wait to be sent there."""
-    return session.exec(
-        select(func.count())
-        .select_from(WebhookMessageRow)
+def is_full(session: Session, webhook_id: str, *, most: int) -> bool:
+    """Whether as many messages as may do so wait to be sent there."""
+    waiting = select(WebhookMessageRow.id).where(
+        WebhookMessageRow.webhook_id == webhook_id, *_TO_DO
+    )
+    return session.exec(waiting.offset(most - 1).limit(1)).first() is not None
+
+
+def _ready(now: datetime) -> SelectOfScalar[WebhookRow]:
+    """Addresses that are free and have something due, first the one that is free the longest."""
+    due = select(WebhookMessageRow.webhook_id).where(*_TO_DO, WebhookMessageRow.due_at <= now)
+    return (
+        select(WebhookRow)
         .where(
-            WebhookMessageRow.webhook_id == webhook_id,
-            col(WebhookMessageRow.delivered_at).is_(None),
-            col(WebhookMessageRow.problem).is_(None),
+            col(WebhookRow.ended_at).is_(None),
+            WebhookRow.free_at <= now,
+            col(WebhookRow.id).in_(due),
         )
-    ).one()
+        .order_by(col(WebhookRow.free_at), col(WebhookRow.id))
+        .limit(1)
+    )
+
+
+def is_any_ready(session: Session, *, now: datetime) -> bool:
+    """Whether there is something to claim."""
+    return session.exec(_ready(now)).first() is not None
 
 
 def claim(
-    session: Session, *, now: datetime, lease: timedelta, limit: int
-) -> Sequence[tuple[WebhookMessageRow, WebhookRow]]:
-    """Take what is due, for as long as the lease, with where it goes; each claim is an attempt."""
+    session: Session, *, now: datetime, lease: timedelta
+) -> tuple[WebhookMessageRow, WebhookRow] | None:
+    """Take an address, for as long as the lease, and what is due there the longest.
+
+    Addresses take turns, and each has one message on its way at a time: however many wait for
+    one that does not answer, they keep one sender waiting. Each claim is an attempt.
+    """
+    ready = _ready(now).with_for_update(skip_locked=True, key_share=True)
+    webhook = session.exec(ready).first()
+    if webhook is None:
+        return None
     due = (
-        select(WebhookMessageRow.id)
-        .where(
-            col(WebhookMessageRow.delivered_at).is_(None),
-            col(WebhookMessageRow.problem).is_(None),
-            col(WebhookMessageRow.due_at) <= now,
-        )
-        .order_by(col(WebhookMessageRow.due_at))
-        .limit(limit)
-        .with_for_update(skip_locked=True)
+        select(WebhookMessageRow)
+        .where(WebhookMessageRow.webhook_id == webhook.id, *_TO_DO, WebhookMessageRow.due_at <= now)
+        .order_by(col(WebhookMessageRow.due_at), col(WebhookMessageRow.id))
+        .limit(1)
     )
-    taken = session.exec(due).all()
-    session.exec(
-        update(WebhookMessageRow)
-        .where(col(WebhookMessageRow.id).in_(taken))
-        .values(due_at=now + lease, attempts=col(WebhookMessageRow.attempts) + 1)
-    )
-    return session.exec(
-        select(WebhookMessageRow, WebhookRow)
-        .where(
-            col(WebhookMessageRow.id).in_(taken),
-            col(WebhookRow.id) == col(WebhookMessageRow.webhook_id),
-        )
-        .order_by(col(WebhookMessageRow.id))
-    ).all()
+    message = session.exec(due.with_for_update()).first()
+    if message is None:
+        return None
+    webhook.free_at = now + lease
+    message.attempts += 1
+    return message, webhook
 
 
 def claimed(session: Session, message_id: str) -> tuple[WebhookMessageRow, WebhookRow]:
-    """A message that was claimed, with where it went, as they are now; locked."""
-    found = (
-        select(WebhookMessageRow, WebhookRow)
-        .where(
-            WebhookMessageRow.id == message_id,
-            col(WebhookRow.id) == col(WebhookMessageRow.webhook_id),
-        )
-        .with_for_update()
-    )
-    message, webhook = session.exec(found).one()
-    return message, webhook
+    """A message that was claimed, with where it went, as they are now; locked, that first."""
+    of = select(WebhookMessageRow.webhook_id).where(WebhookMessageRow.id == message_id)
+    there = select(WebhookRow).where(WebhookRow.id == session.exec(of).one())
+    webhook = session.exec(there.with_for_update(key_share=True)).one()
+    found = select(WebhookMessageRow).where(WebhookMessageRow.id == message_id)
+    return session.exec(found.with_for_update()).one(), webhook
+
+
+def prune(session: Session, *, before: datetime) -> None:
+    """Forget messages written before ``before``."""
+    session.exec(delete(WebhookMessageRow).where(col(WebhookMessageRow.created_at) < before))
 
 
 def end(session: Session, webhook_id: str, *, why: str, now: datetime) -> bool:
@@ -121,11 +138,7 @@ def end(session: Session, webhook_id: str, *, why: str, now: datetime) -> bool:
     )
     session.exec(
         update(WebhookMessageRow)
-        .where(
-            col(WebhookMessageRow.webhook_id) == webhook_id,
-            col(WebhookMessageRow.delivered_at).is_(None),
-            col(WebhookMessageRow.problem).is_(None),
-        )
+        .where(col(WebhookMessageRow.webhook_id) == webhook_id, *_TO_DO)
         .values(problem=f"the webhook ended: {why}")
     )
     return ended.rowcount == 1

@@ -3,17 +3,22 @@
 A message is a row, written with the change that it tells of, and sent later, again and again
 until it is answered with a 2xx: at least once, in no promised order. Its id and its bytes stay
 the same at each attempt; the receiver drops a repeat by ``webhook-id`` and checks the signature
-over the raw body (Standard Webhooks 1.0, ``payments.signing``). Who answers 410, or nothing
-good for days, is not sent to any more, and the owner is told.
+over the raw body (Standard Webhooks 1.0, ``payments.signing``). Addresses take turns, and one
+that fails rests, the longer the longer it fails: whoever does not answer keeps nobody else
+waiting. Who answers 410, or nothing good for days, is not sent to any more, and the owner is
+told. A ping is sent once: whoever tries an address looks at what came of it.
 """
 
 import base64
 import json
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from ipaddress import IPv6Address
+from math import ceil
 from typing import Any, Final
-from urllib.parse import urlsplit
 
+import httpx
 from sqlmodel import Session
 
 from backend import ids
@@ -35,6 +40,16 @@ RETRIES: Final = tuple(
 """How long after each attempt the next one comes; after the last it is given up."""
 FAILING_FOR: Final = timedelta(days=5)
 """An address at which nothing arrives for so long is ended."""
+REST_MIN: Final = timedelta(seconds=5)
+REST_MAX: Final = timedelta(minutes=10)
+"""An address that fails rests for a quarter of the time since it began to, within these."""
+PING: Final = "webhook.ping"
+PING_EVERY: Final = timedelta(seconds=30)
+"""Before an address is tried again; sooner is refused."""
+KEPT_FOR: Final = timedelta(days=30)
+"""Then a message is forgotten, and cannot be sent again."""
+_LABEL: Final = r"[a-z0-9_-]{1,63}"
+_HOST: Final = re.compile(rf"{_LABEL}(\.{_LABEL})*\.?")
 
 
 def add(
@@ -59,7 +74,12 @@ def add(
     if len(there) >= WEBHOOKS_MAX:
         raise Refusal(Code.WEBHOOK_REFUSED, why="too_many_webhooks")
     webhook = WebhookRow(
-        id=ids.new_id(), merchant_id=merchant.id, url=url, secret=new_secret(), created_at=now
+        id=ids.new_id(),
+        merchant_id=merchant.id,
+        url=url,
+        secret=new_secret(),
+        created_at=now,
+        free_at=now,
     )
     session.add(webhook)
     return webhook
@@ -79,14 +99,33 @@ def new_secret() -> str:
 
 def _check(url: str, *, may_be_private: bool) -> None:
     try:
-        parts = urlsplit(url)
-        is_whole = bool(parts.hostname) and parts.port != 0 and parts.username is None
+        target = read_url(url)
     except ValueError as wrong:
         raise Refusal(Code.WEBHOOK_REFUSED, why="no_address") from wrong
-    if not is_whole:
-        raise Refusal(Code.WEBHOOK_REFUSED, why="no_address")
-    if parts.scheme != "https" and not (parts.scheme == "http" and may_be_private):
+    if target.scheme != "https" and not (target.scheme == "http" and may_be_private):
         raise Refusal(Code.WEBHOOK_REFUSED, why="not_https")
+
+
+def read_url(url: str) -> httpx.URL:
+    """Read an address as it is posted to: its host in the ASCII that is looked up (IDNA).
+
+    Raises:
+        ValueError: nothing can be posted there.
+    """
+    try:
+        target = httpx.URL(url)
+    except httpx.InvalidURL as wrong:
+        raise ValueError(str(wrong)) from wrong
+    host = target.raw_host.decode("ascii")
+    if ":" in host and "%" not in host:
+        IPv6Address(host)
+    elif not _HOST.fullmatch(host):
+        msg = "this is no host's name"
+        raise ValueError(msg)
+    if target.userinfo or (target.port is not None and not 0 < target.port < 2**16):
+        msg = "an address names no user, and a port there can be"
+        raise ValueError(msg)
+    return target
 
 
 def mine(session: Session, *, who: Principal, merchant_id: str) -> Sequence[WebhookRow]:
@@ -98,16 +137,27 @@ def mine(session: Session, *, who: Principal, merchant_id: str) -> Sequence[Webh
     return hooks.webhooks(session, _own(session, who, merchant_id).id)
 
 
-def one(session: Session, *, who: Principal, merchant_id: str, webhook_id: str) -> WebhookRow:
-    """Give one address.
-
-    Raises:
-        Refusal: NOT_FOUND.
-    """
+def _one(
+    session: Session,
+    who: Principal,
+    *,
+    merchant_id: str,
+    webhook_id: str,
+    is_to_change: bool = False,
+) -> WebhookRow:
     merchant = _own(session, who, merchant_id)
-    webhook = hooks.webhook(session, webhook_id, merchant_id=merchant.id)
+    webhook = hooks.webhook(session, webhook_id, merchant_id=merchant.id, is_to_change=is_to_change)
     if webhook is None:
         raise Refusal(Code.NOT_FOUND)
+    return webhook
+
+
+def _one_at_work(
+    session: Session, who: Principal, *, merchant_id: str, webhook_id: str, event: str
+) -> WebhookRow:
+    webhook = _one(session, who, merchant_id=merchant_id, webhook_id=webhook_id, is_to_change=True)
+    if webhook.ended_at is not None:
+        raise Refusal(Code.WRONG_STATE, state="ended", event=event)
     return webhook
 
 
@@ -119,7 +169,7 @@ def end(
     Raises:
         Refusal: NOT_FOUND.
     """
-    webhook = one(session, who=who, merchant_id=merchant_id, webhook_id=webhook_id)
+    webhook = _one(session, who, merchant_id=merchant_id, webhook_id=webhook_id)
     hooks.end(session, webhook.id, why="by_owner", now=now)
     session.refresh(webhook)
     return webhook
@@ -128,15 +178,19 @@ def end(
 def ping(
     session: Session, *, who: Principal, merchant_id: str, webhook_id: str, now: datetime
 ) -> WebhookMessageRow:
-    """Send a message that means nothing, to try an address.
+    """Send a message that means nothing, once, to try an address.
 
     Raises:
-        Refusal: NOT_FOUND; WRONG_STATE if it has ended.
+        Refusal: NOT_FOUND; WRONG_STATE if it has ended; TOO_MANY_REQUESTS so soon after another.
     """
-    webhook = one(session, who=who, merchant_id=merchant_id, webhook_id=webhook_id)
-    if webhook.ended_at is not None:
-        raise Refusal(Code.WRONG_STATE, state="ended", event="ping")
-    return _put(session, webhook, kind="webhook.ping", data={"webhook_id": webhook.id}, now=now)
+    webhook = _one_at_work(
+        session, who, merchant_id=merchant_id, webhook_id=webhook_id, event="ping"
+    )
+    if webhook.pinged_at is not None and webhook.pinged_at + PING_EVERY > now:
+        wait = webhook.pinged_at + PING_EVERY - now
+        raise Refusal(Code.TOO_MANY_REQUESTS, retry_after_s=ceil(wait.total_seconds()))
+    webhook.pinged_at = now
+    return _put(session, webhook, kind=PING, data={"webhook_id": webhook.id}, now=now)
 
 
 def messages(
@@ -153,7 +207,7 @@ def messages(
     Raises:
         Refusal: NOT_FOUND.
     """
-    webhook = one(session, who=who, merchant_id=merchant_id, webhook_id=webhook_id)
+    webhook = _one(session, who, merchant_id=merchant_id, webhook_id=webhook_id)
     return hooks.messages(session, webhook.id, before=before, limit=limit)
 
 
@@ -171,12 +225,12 @@ def again(
     Raises:
         Refusal: NOT_FOUND; WRONG_STATE if its address has ended.
     """
-    webhook = one(session, who=who, merchant_id=merchant_id, webhook_id=webhook_id)
+    webhook = _one_at_work(
+        session, who, merchant_id=merchant_id, webhook_id=webhook_id, event="again"
+    )
     message = hooks.message(session, message_id, webhook_id=webhook.id)
     if message is None:
         raise Refusal(Code.NOT_FOUND)
-    if webhook.ended_at is not None:
-        raise Refusal(Code.WRONG_STATE, state="ended", event="again")
     message.delivered_at, message.problem = None, None
     message.attempts, message.due_at = 0, now
     hooks.put(session, message)
@@ -188,7 +242,7 @@ def publish(
 ) -> None:
     """Tell a merchant's own systems what its owner is told, in the transaction that did it."""
     for webhook in hooks.webhooks(session, merchant_id):
-        if hooks.waiting(session, webhook.id) >= WAITING_MAX:
+        if hooks.is_full(session, webhook.id, most=WAITING_MAX):
             give_up(session, webhook, why="too_many_waiting", now=now)
         else:
             _put(session, webhook, kind=kind, data=data, now=now)
@@ -218,7 +272,7 @@ def arrived(
 ) -> None:
     """Note that the receiver said that it has it."""
     message.delivered_at, message.last_answer = now, told
-    webhook.failing_since = None
+    webhook.failing_since, webhook.free_at = None, now
     session.add_all((message, webhook))
 
 
@@ -242,16 +296,30 @@ def failed(
         now: the time.
     """
     message.last_answer = told[:120]
+    session.add_all((message, webhook))
     if webhook.ended_at is not None:
         return
-    webhook.failing_since = webhook.failing_since or now
-    session.add_all((message, webhook))
-    if is_gone or now - webhook.failing_since >= FAILING_FOR:
-        give_up(session, webhook, why="gone" if is_gone else "failing", now=now)
-    elif message.attempts > len(RETRIES):
-        message.problem = message.last_answer
+    if is_gone:
+        give_up(session, webhook, why="gone", now=now)
+    elif message.kind == PING:
+        webhook.free_at, message.problem = now + PING_EVERY, message.last_answer
     else:
-        message.due_at = now + RETRIES[message.attempts - 1]
+        _send_later(session, message, webhook, now=now)
+
+
+def _send_later(
+    session: Session, message: WebhookMessageRow, webhook: WebhookRow, *, now: datetime
+) -> None:
+    webhook.failing_since = webhook.failing_since or now
+    failing = now - webhook.failing_since
+    if failing >= FAILING_FOR:
+        give_up(session, webhook, why="failing", now=now)
+        return
+    webhook.free_at = now + min(max(failing / 4, REST_MIN), REST_MAX)
+    if message.attempts > len(RETRIES):
+        message.problem = message.last_answer
+    else:  # none is counted, if it was sent again by hand while it was on its way
+        message.due_at = now + RETRIES[max(message.attempts, 1) - 1]
 
 
 def give_up(session: Session, webhook: WebhookRow, *, why: str, now: datetime) -> None:

@@ -4,10 +4,11 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from backend.db import idempotency, notifications, people, rentals
+from backend.db import hooks, idempotency, notifications, people, rentals
 from backend.db.engine import Database
 from backend.domain.rental import RentalState
 from backend.follow import POISON
+from backend.services.hooks import KEPT_FOR
 from backend.services.starting import command_start
 from backend.settings import Settings
 
@@ -42,9 +43,10 @@ def _start(database: Database, rental_id: str, *, now: datetime) -> bool:
 
 
 def forget(database: Database, settings: Settings, *, now: datetime) -> None:
-    """Drop what is past keeping: codes, ended sign-ins, answers kept for repeats, old news."""
+    """Drop what is past keeping: codes, ended sign-ins, answers for repeats, news, webhooks."""
     with database.writing() as session:
         people.prune(session, before=now - timedelta(days=1))
         idempotency.prune(session, before=now - timedelta(seconds=settings.idempotency_keep_s))
         kept = timedelta(seconds=settings.notifications_keep_s)
         notifications.prune(session, before=now - kept)
+        hooks.prune(session, before=now - KEPT_FOR)

@@ -25,6 +25,9 @@ class WebhookRow(SQLModel, table=True):
     secret: str = Field(max_length=120)
     """``whsec_`` and base64: what each message is signed with, and so kept as it is."""
     created_at: datetime
+    free_at: datetime
+    """Before it nothing is sent there: claimed by moving this on; who failed rests until then."""
+    pinged_at: datetime | None = None
     failing_since: datetime | None = None
     """Since when nothing arrived there; None: the newest message did."""
     ended_at: datetime | None = None
@@ -36,7 +39,13 @@ class WebhookMessageRow(SQLModel, table=True):
 
     __tablename__ = "webhook_message"
     __table_args__: ClassVar[Any] = (
-        Index("ix_webhook_message_due", "due_at", sqlite_where=_TO_DO, postgresql_where=_TO_DO),
+        Index(
+            "ix_webhook_message_due",
+            "webhook_id",
+            "due_at",
+            sqlite_where=_TO_DO,
+            postgresql_where=_TO_DO,
+        ),
         Index("ix_webhook_message_of", "webhook_id", "id"),
         CheckConstraint("attempts >= 0", name="ck_webhook_message_attempts"),
     )
@@ -47,9 +56,8 @@ class WebhookMessageRow(SQLModel, table=True):
     """As ``rental.requested``."""
     body: str = Field(sa_type=Text)
     """The very bytes that are sent, as UTF-8."""
-    created_at: datetime
+    created_at: datetime = Field(index=True)
     due_at: datetime
-    """Claimed by moving this on."""
     attempts: int = 0
     delivered_at: datetime | None = None
     last_answer: str = Field(default="", max_length=120)

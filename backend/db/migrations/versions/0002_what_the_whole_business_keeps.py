@@ -406,6 +406,8 @@ def _tables_up() -> None:
     sa.Column('url', sa.String(length=500), nullable=False),
     sa.Column('secret', sa.String(length=120), nullable=False),
     sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('free_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('pinged_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('failing_since', sa.DateTime(timezone=True), nullable=True),
     sa.Column('ended_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('ended_why', sa.String(length=40), nullable=False),
@@ -432,7 +434,8 @@ def _tables_up() -> None:
     sa.PrimaryKeyConstraint('id')
     )
     with op.batch_alter_table('webhook_message', schema=None) as batch_op:
-        batch_op.create_index('ix_webhook_message_due', ['due_at'], unique=False, sqlite_where=sa.text('delivered_at IS NULL AND problem IS NULL'), postgresql_where=sa.text('delivered_at IS NULL AND problem IS NULL'))
+        batch_op.create_index(batch_op.f('ix_webhook_message_created_at'), ['created_at'], unique=False)
+        batch_op.create_index('ix_webhook_message_due', ['webhook_id', 'due_at'], unique=False, sqlite_where=sa.text('delivered_at IS NULL AND problem IS NULL'), postgresql_where=sa.text('delivered_at IS NULL AND problem IS NULL'))
         batch_op.create_index('ix_webhook_message_of', ['webhook_id', 'id'], unique=False)
 
     op.create_table('merchant_score',
