@@ -23,7 +23,7 @@ from backend.domain.handover import HandoverCode, try_code
 from backend.domain.rental import RentalEvent, step
 from backend.domain.tariff import Terms
 from backend.principal import Principal
-from backend.services import arrival, availability, billing, dispatch, feeding, offers
+from backend.services import arrival, availability, billing, dispatch, feeding, handing_on, offers
 from backend.services.rentals import call_off, cancel_fee_of, check_label
 from backend.services.steps import advance, hear, pass_bank
 
@@ -353,7 +353,7 @@ def collect(
     feeding.stop_feeding(session, rental, now=now)
     billing.collected(session, rental, by_id=who.person_id, evidence=job.id, now=now)
     job.has_bank, job.reminders = True, 0
-    done = {"done_at": now, "due_at": dispatch.home_due_at(job, now=now)}
+    done = {"done_at": now, "due_at": handing_on.home_due_at(job, now=now)}
     _move(session, job, *jobs.TAKEN, JobState.DONE, **done)
     return view(session, job, who=who)
 

@@ -18,7 +18,7 @@ from backend.domain.rental import RentalEvent, RentalState, step
 from backend.ids import new_digits, new_id
 from backend.limits import SWAPS_MAX
 from backend.principal import Principal
-from backend.services import billing, choice, dispatch, returns
+from backend.services import billing, choice, handing_on, returns
 from backend.services.places import Place, brought_to
 from backend.services.rentals import order, own_locked
 from backend.services.steps import note
@@ -83,7 +83,7 @@ def _others(session: Session, old: RentalRow, *, place: Place, now: datetime) ->
         min_battery_pct=terms.min_battery_pct,
         not_banks=frozenset({old.bank_id}),
     )
-    ranked = choice.candidates(session, wanted, now=now)[: dispatch.TRIES_MAX]
+    ranked = choice.candidates(session, wanted, now=now)[: handing_on.TRIES_MAX]
     return [market.bank(session, each.candidate.bank_id) for each in ranked]
 
 
