@@ -45,6 +45,7 @@ STATUS: Final[Mapping[Code | EdgeCode, int]] = MappingProxyType(
         Code.TOO_MANY_REQUESTS: 429,
         Code.IDEMPOTENCY_KEY_MISSING: 400,
         Code.IDEMPOTENCY_KEY_REUSED: 422,
+        Code.ALREADY_DONE: 409,
         Code.TRY_AGAIN: 503,
         EdgeCode.MALFORMED: 400,
         EdgeCode.METHOD_NOT_ALLOWED: 405,

@@ -6,15 +6,15 @@ from fastapi import APIRouter
 from pydantic import Field
 
 from backend.api.deps import AppParts, CurrentPrincipal, DbSession, Now
-from backend.api.idempotency import IdempotentRoute
+from backend.api.idempotency import IdempotentRoute, SecretRoute
 from backend.api.schemas import Id, In, Out
 from backend.api.shapes import Before, Limit
 from backend.services import hooks
 
 PREFIX = "/merchants/{merchant_id}/webhooks"
 router = APIRouter(prefix=PREFIX, tags=["merchant"], route_class=IdempotentRoute)
-secrets = APIRouter(prefix=PREFIX, tags=["merchant"])
-"""The route that shows a secret once: its answer is not kept for a repeat."""
+secrets = APIRouter(prefix=PREFIX, tags=["merchant"], route_class=SecretRoute)
+"""The route that shows a secret once: a repeat does nothing, and hears that it is done."""
 
 
 class WebhookIn(In):

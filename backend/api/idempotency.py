@@ -7,6 +7,9 @@ write lock; PostgreSQL: for the unique key) and then finds the answer.
 
 A refused request had no effect, so nothing is kept and the same key may be tried again;
 unless the refusal itself was a fact that was kept (``keep_despite_refusal``).
+
+An answer that is kept nowhere, since it held a secret, or that was forgotten with the person it
+was about, is not repeated: whoever asks again hears that it is done.
 """
 
 import hashlib
@@ -85,14 +88,19 @@ def _claim(
     )
     if earlier is None:
         request.state.claimed = _Claimed(session=session, person_id=who.person_id, key=key)
-    elif earlier.fingerprint == fingerprint:
-        raise _AnsweredBefore(earlier.answer)
-    else:
+    elif earlier.fingerprint != fingerprint:
         raise Refusal(Code.IDEMPOTENCY_KEY_REUSED)
+    elif earlier.answer is None:
+        raise Refusal(Code.ALREADY_DONE)
+    else:
+        raise _AnsweredBefore(earlier.answer)
 
 
 class IdempotentRoute(APIRoute):
     """A route whose POSTs need an ``Idempotency-Key`` and repeat their answer."""
+
+    keeps_answer = True
+    """Whether a repeat is told what the first request was; else, that it is done."""
 
     def __init__(
         self,
@@ -112,11 +120,20 @@ class IdempotentRoute(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Wrap the route: inside its transaction, keep the answer or give the earlier one."""
         handle = super().get_route_handler()
-        return _once(handle) if self.is_idempotent else handle
+        return _once(handle, keeps_answer=self.keeps_answer) if self.is_idempotent else handle
+
+
+class SecretRoute(IdempotentRoute):
+    """The same for routes that show a secret once: it is answered, and kept nowhere.
+
+    A repeat has no effect either, and is told so: ALREADY_DONE. A refusal holds no secret.
+    """
+
+    keeps_answer = False
 
 
 def _once(
-    handle: Callable[[Request], Coroutine[Any, Any, Response]],
+    handle: Callable[[Request], Coroutine[Any, Any, Response]], *, keeps_answer: bool
 ) -> Callable[[Request], Coroutine[Any, Any, Response]]:
     async def handle_once(request: Request) -> Response:
         try:
@@ -128,6 +145,9 @@ def _once(
             if claimed is None or not is_kept(claimed.session):
                 raise
             response = refused(request, refusal)
+        else:
+            if not keeps_answer:
+                return response
         await run_in_threadpool(request.state.claimed.keep, response)
         return response
 

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from backend.api import words
 from backend.api.deps import AppParts, CurrentPrincipal, DbSession, Now
-from backend.api.idempotency import IdempotentRoute
+from backend.api.idempotency import IdempotentRoute, SecretRoute
 from backend.api.schemas import BankId, Id, In, Out
 from backend.api.shapes import BankOut, Limit, Reader, ReasonOut, reasons
 from backend.db.tables.market import BankRow, CustodyMoveRow
@@ -25,9 +25,10 @@ from backend.services.stock import Registered
 router = APIRouter(
     prefix="/merchants/{merchant_id}/banks", tags=["merchant"], route_class=IdempotentRoute
 )
-secrets = APIRouter(prefix="/merchants/{merchant_id}/banks", tags=["merchant"])
-"""Routes that show a secret once. What they answer is kept nowhere, so a repeat is no replay:
-it is refused, or makes yet another secret."""
+secrets = APIRouter(
+    prefix="/merchants/{merchant_id}/banks", tags=["merchant"], route_class=SecretRoute
+)
+"""Routes that show a secret once: a repeat does nothing, and hears that it is done."""
 
 CSV: Final = "text/csv"
 Reason = Annotated[str, Field(min_length=1, max_length=200, examples=["counted in the shop"])]

@@ -119,6 +119,14 @@ WORDS: Final[Mapping[Code | EdgeCode, Mapping[Lang, Words]]] = MappingProxyType(
             "This Idempotency-Key belongs to another request",
             "It came before with other content. Use a new key for a new thing.",
         ),
+        Code.ALREADY_DONE: _both(
+            "已經完成",
+            "這個請求之前已經執行，當時的回覆沒有保留（密鑰只顯示一次）。如需新的密鑰，請用新的 "
+            "Idempotency-Key 再次更換。",
+            "This was done before",
+            "What was answered then was not kept: a secret is shown once. If it was lost, make a "
+            "new one, under a new Idempotency-Key.",
+        ),
         Code.TRY_AGAIN: _both(
             "系統繁忙",
             "系統暫時無法處理。請在 {retry_after_s} 秒後重試。",

@@ -24,7 +24,8 @@ class Earlier:
     """The request that had this key first, and what it was answered."""
 
     fingerprint: str
-    answer: Answer
+    answer: Answer | None
+    """None: it was not kept, or was forgotten."""
 
 
 def claim(
@@ -43,11 +44,8 @@ def claim(
     if fresh is not None:
         return None
     row = session.get_one(IdempotencyRecord, (person_id, key))
-    assert row.status is not None  # noqa: S101 - it is set before the commit that shows the row
-    return Earlier(
-        fingerprint=row.fingerprint,
-        answer=Answer(status=row.status, media_type=row.media_type, body=row.body),
-    )
+    kept = row.status and Answer(status=row.status, media_type=row.media_type, body=row.body)
+    return Earlier(fingerprint=row.fingerprint, answer=kept or None)
 
 
 def keep(session: Session, *, person_id: str, key: str, answer: Answer) -> None:

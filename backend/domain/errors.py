@@ -26,6 +26,7 @@ class Code(StrEnum):
     TOO_MANY_REQUESTS = "too_many_requests"  # retry_after_s
     IDEMPOTENCY_KEY_MISSING = "idempotency_key_missing"
     IDEMPOTENCY_KEY_REUSED = "idempotency_key_reused"
+    ALREADY_DONE = "already_done"
     TRY_AGAIN = "try_again"  # retry_after_s
 
     # Renting.

@@ -30,7 +30,7 @@ class IdempotencyRecord(SQLModel, table=True):
     fingerprint: str = Field(max_length=64)
     """SHA-256 of method, path, query and body."""
     status: int | None = None
-    """``None`` only inside the transaction that does the work."""
+    """None: the answer is about to be given; or it was not kept, or was forgotten."""
     media_type: str | None = Field(default=None, max_length=64)
     body: bytes = Field(default=b"", sa_type=LargeBinary)
     created_at: datetime = Field(index=True)

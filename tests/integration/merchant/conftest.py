@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from httpx2 import Response
 
+from backend.ids import new_id
 from tests.integration.rentals.conftest import Person, World, world
 
 __all__ = ["Shop", "shop", "world"]
@@ -45,6 +46,7 @@ class Shop:
         headers = {
             "authorization": f"Bearer {self.owner.token}",
             "accept-language": "zh",
+            "idempotency-key": new_id(),
             **how.pop("headers", {}),
         }
         path = f"/api/v1{self.path(rest)}"

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from httpx2 import Response
 
+from backend.ids import new_id
 from tests.integration.merchant.conftest import Shop, code_of
 
 HEADER = "bank_id,model,batch\n"
@@ -18,6 +19,7 @@ def sent(shop: Shop, body: str | bytes, *, accept: str = "*/*", who: str = "owne
         "accept-language": "en",
         "content-type": "text/csv",
         "accept": accept,
+        "idempotency-key": new_id(),
     }
     content = body.encode() if isinstance(body, str) else body
     path = f"/api/v1{shop.path('/banks/import')}"
