@@ -14,6 +14,7 @@ from backend.api import (
     delivery,
     demo,
     disputes,
+    erasure,
     errors,
     health,
     hooks,
@@ -48,6 +49,7 @@ from backend.web import pages
 API = "/api/v1"
 ROUTERS: tuple[APIRouter, ...] = (
     auth.router,
+    erasure.router,
     stream.router,
     renter.router,
     delivery.router,

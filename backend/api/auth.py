@@ -69,6 +69,7 @@ class MeOut(Out):
 
     id: str
     phone: str
+    name: str = Field(description="Empty: nobody told it.", examples=["王小明"])
     language: str
     scopes: list[Scope]
     merchant_ids: list[str] = Field(description="Merchants that are mine.")
@@ -158,6 +159,7 @@ def me(session: DbSession, who: CurrentPrincipal) -> MeOut:
     return MeOut(
         id=person.id,
         phone=person.phone,
+        name=person.name,
         language=person.language,
         scopes=sorted(who.scopes),
         merchant_ids=sorted(who.merchant_ids),

@@ -40,6 +40,7 @@ STATUS: Final[Mapping[Code | EdgeCode, int]] = MappingProxyType(
         Code.SESSION_ENDED: 401,
         Code.FORBIDDEN: 403,
         Code.NOT_FOUND: 404,
+        Code.STILL_OPEN: 409,
         Code.INVALID_REQUEST: 422,
         Code.TOO_LARGE: 413,
         Code.TOO_MANY_REQUESTS: 429,

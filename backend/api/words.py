@@ -15,6 +15,7 @@ from typing import Final
 from backend.domain.custody import Holder, Proof
 from backend.domain.deposit import DepositState
 from backend.domain.dispute import DisputeState
+from backend.domain.erasure import StillOpen
 from backend.domain.errors import Code
 from backend.domain.hours import Day, HoursProblem
 from backend.domain.lang import Lang
@@ -86,6 +87,12 @@ WORDS: Final[Mapping[Code | EdgeCode, Mapping[Lang, Words]]] = MappingProxyType(
             "沒有這個內容，或者它不屬於您。請核對鏈接或編號。",
             "Not found",
             "There is no such thing, or it is not yours. Check the link or the number.",
+        ),
+        Code.STILL_OPEN: _both(
+            "還有未了結的事項",
+            "請先了結：{what}。之後即可刪除帳號。",
+            "Something is still open",
+            "End this first: {what}. Then the account can be erased.",
         ),
         # How it is asked.
         Code.INVALID_REQUEST: _both(
@@ -647,6 +654,20 @@ NAMES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         "done": ("已完成", "done"),
         "approved": ("已通過審核", "approved"),
         "suspended": ("已停用", "suspended"),
+        "erased": ("已刪除", "erased"),
+        StillOpen.SUSPENSION: ("帳號已停用", "a suspension of the account"),
+        StillOpen.RENTAL: ("進行中的訂單", "a rental"),
+        StillOpen.BILL: ("未支付的帳單", "an unpaid bill"),
+        StillOpen.DEPOSIT: ("未退還的押金", "a deposit"),
+        StillOpen.PAYMENT: ("進行中的支付", "a payment"),
+        StillOpen.REFUND: ("未到帳的退款", "a refund"),
+        StillOpen.DISPUTE: ("未結的爭議", "a dispute"),
+        StillOpen.JOB: ("未完成的配送或取回", "a delivery or a collection"),
+        StillOpen.BANK_IN_HAND: ("手中的充電寶", "a power bank in hand"),
+        StillOpen.MERCHANT_BANKS: ("商戶名下的充電寶", "power banks of the merchant"),
+        StillOpen.MERCHANT_RENTALS: ("商戶的訂單", "rentals of the merchant"),
+        StillOpen.WITHDRAWAL: ("處理中的提現", "a withdrawal"),
+        StillOpen.MONEY: ("未結清的款項", "money that is not settled"),
         "none": ("無", "nothing"),
         "ended": ("已停用", "ended"),
         "no_address": ("不是完整的網址", "it is no whole address"),

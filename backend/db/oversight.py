@@ -42,7 +42,11 @@ def resume(session: Session, person_id: str) -> bool:
     """Let a person rent and work again; False if nothing kept them from it."""
     moved = session.exec(
         update(Person)
-        .where(col(Person.id) == person_id, col(Person.suspended_at).is_not(None))
+        .where(
+            col(Person.id) == person_id,
+            col(Person.suspended_at).is_not(None),
+            col(Person.erased_at).is_(None),
+        )
         .values(suspended_at=None)
     )
     return moved.rowcount == 1

@@ -19,6 +19,7 @@ class Code(StrEnum):
     SESSION_ENDED = "session_ended"
     FORBIDDEN = "forbidden"
     NOT_FOUND = "not_found"  # also for what is somebody else's
+    STILL_OPEN = "still_open"  # what: words of StillOpen, a comma between two
 
     # How it is asked.
     INVALID_REQUEST = "invalid_request"

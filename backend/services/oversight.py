@@ -19,6 +19,7 @@ from backend.db.tables.market import BankRow, MerchantRow, MerchantStatus
 from backend.db.tables.people import Person
 from backend.domain.credit import CreditKind
 from backend.domain.dispatch import EndedWhy
+from backend.domain.erasure import masked
 from backend.domain.errors import Code, Refusal
 from backend.domain.money import Minor
 from backend.domain.precheck import WhyNot
@@ -57,6 +58,37 @@ def resume_person(
     if not oversight.resume(session, person_id):
         raise Refusal(Code.WRONG_STATE, state="active", event="resume")
     _note_person(session, who, person, action="person.resume", why=reason, now=now)
+    return person
+
+
+def correct_person(
+    session: Session, *, who: Principal, person_id: str, name: str, reason: str, now: datetime
+) -> Person:
+    """Put somebody's name right.
+
+    The trace, which nothing is ever taken out of, keeps the first letter: they may want to be
+    forgotten one day.
+
+    Raises:
+        Refusal: NOT_FOUND; WRONG_STATE if they were forgotten.
+    """
+    person = _person(session, person_id)
+    if person.erased_at is not None:
+        raise Refusal(Code.WRONG_STATE, state="erased", event="correct")
+    before, person.name = person.name, name
+    session.add(person)
+    audit.write(
+        session,
+        by_id=who.person_id,
+        action="person.correct",
+        subject="person",
+        subject_id=person_id,
+        before={"name": masked(before)},
+        after={"name": masked(name)},
+        why=reason,
+        now=now,
+    )
+    notify(session, person_ids=[person_id], kind="account.corrected", data={}, now=now)
     return person
 
 
