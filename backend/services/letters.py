@@ -60,7 +60,7 @@ def _trace(
         by_id=who.person_id,
         action=action,
         subject="dead_letter",
-        subject_id=before.id[:40],
+        subject_id=before.id,
         before={"reason": before.reason, "outcome": before.outcome or ""},
         after={"outcome": after.outcome or "wanted"},
         why=reason,

@@ -233,7 +233,7 @@ def _resolve(
         by_id=who.person_id,
         action="notice.resolve",
         subject="notice",
-        subject_id=notice.id[:40],
+        subject_id=notice.id,
         before={"provider": notice.provider, "notice": notice.id, "problem": notice.problem or ""},
         after={"resolution": resolution},
         why=reason,

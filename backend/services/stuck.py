@@ -442,7 +442,7 @@ def _row(kind: StuckKind, act: Act, change: Callable[[Session, str, datetime], b
             by_id=who.person_id,
             action=f"{kind}.{act}",
             subject=kind,
-            subject_id=id_[:40],
+            subject_id=id_,
             before={"state": "stuck"},
             after={"state": act},
             why=reason,

@@ -21,7 +21,8 @@ class AuditRow(SQLModel, table=True):
     action: str = Field(max_length=48)
     """As ``merchant.approve``."""
     subject: str = Field(max_length=24)
-    subject_id: str = Field(max_length=40)
+    subject_id: str = Field(max_length=128)
+    """Whole, whoever made it: a letter's is a hash, a notice's the provider's."""
     before: str = Field(sa_type=Text)
     """JSON of what it was."""
     after: str = Field(sa_type=Text)

@@ -184,6 +184,8 @@ def test_a_dead_letter_is_wanted_again_or_put_aside(world):
     wanted = operator.did(f"/operator/dead-letters/{'a' * 64}/replay", WHY)
     assert (wanted["is_wanted"], wanted["payload"]) == (True, "\N{REPLACEMENT CHARACTER}{}")
     operator.did(f"/operator/dead-letters/{'b' * 64}/put-aside", WHY)
+    trace = operator.sees("/operator/audit", subject="dead_letter", subject_id="b" * 64)["items"]
+    assert [change["action"] for change in trace] == ["dead_letter.put_aside"]
     assert operator.post(f"/operator/dead-letters/{'b' * 64}/replay", WHY).status_code == 409
     closed = operator.sees("/operator/dead-letters", closed=True)["items"]
     assert [(item["id"][0], item["outcome"]) for item in closed] == [("b", "put aside")]

@@ -333,6 +333,9 @@ def _tables_up() -> None:
         batch_op.add_column(sa.Column('postings', sa.Integer(), nullable=False, server_default='0'))
         batch_op.create_check_constraint('ck_account_side', sa.text(ON_ITS_SIDE))
 
+    with _changing('audit'), op.batch_alter_table('audit', schema=None) as batch_op:
+        batch_op.alter_column('subject_id', existing_type=sa.String(length=40), type_=sa.String(length=128), existing_nullable=False)
+
     with _changing('transfer'), op.batch_alter_table('transfer', schema=None) as batch_op:
         batch_op.add_column(sa.Column('digest', sa.String(length=64), nullable=False, server_default=''))
 
@@ -759,6 +762,11 @@ def _tables_down() -> None:
 
     with _changing('transfer'), op.batch_alter_table('transfer', schema=None) as batch_op:
         batch_op.drop_column('digest')
+
+    with _changing('audit'):
+        op.execute('UPDATE audit SET subject_id = substr(subject_id, 1, 40)')
+        with op.batch_alter_table('audit', schema=None) as batch_op:
+            batch_op.alter_column('subject_id', existing_type=sa.String(length=128), type_=sa.String(length=40), existing_nullable=False)
 
     with op.batch_alter_table('rental', schema=None) as batch_op:
         batch_op.drop_constraint('ck_rental_split_adds_up', type_='check')
