@@ -22,6 +22,8 @@ BANK_MOVES_SHOWN: Final = 20
 """Changes of hands of one bank in one answer: the newest."""
 IMPORT_ROWS_MAX: Final = 2_000
 """Banks in one file; more are refused."""
+RECALLED_AT_ONCE_MAX: Final = 200
+"""Banks that one request may recall; more are refused, and recalled by several."""
 LABELS_PER_REQUEST_MAX: Final = 240
 """Banks whose labels one request may name: ten sheets."""
 OPEN_RENTALS_MAX: Final = 3

@@ -98,6 +98,7 @@ STATUS: Final[Mapping[Code | EdgeCode, int]] = MappingProxyType(
         Code.BANK_WITH_RENTAL: 409,
         Code.BANK_NOT_AT_HOME: 409,
         Code.BANK_RECALLED: 409,
+        Code.TOO_MANY_BANKS: 413,
         Code.BANK_TO_INSPECT: 409,
         Code.BAD_HOURS: 422,
         Code.PLACE_INCOMPLETE: 422,

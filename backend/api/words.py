@@ -456,6 +456,13 @@ WORDS: Final[Mapping[Code | EdgeCode, Mapping[Lang, Words]]] = MappingProxyType(
             "This power bank was recalled",
             "{bank} was recalled by the platform and cannot go out. Do as the recall says.",
         ),
+        Code.TOO_MANY_BANKS: _both(
+            "一次召回的充電寶過多",
+            "一次最多召回 {most} 個。請列出該批次中尚未召回的充電寶，用 bank_ids 分幾次召回。",
+            "Too many power banks at once",
+            "{most} are recalled at once. List those of the batch that are not recalled yet, and "
+            "name them by bank_ids, in several requests.",
+        ),
         Code.BANK_TO_INSPECT: _both(
             "充電寶需要先檢查",
             "請先檢查 {bank}，確認完好後標記為「已檢查」。",

@@ -82,11 +82,14 @@ class Recalled:
     merchant_id: str
 
 
-def to_recall(session: Session, *, batch: str | None, bank_ids: Sequence[str]) -> Sequence[str]:
+def to_recall(
+    session: Session, *, batch: str | None, bank_ids: Sequence[str], limit: int
+) -> Sequence[str]:
     """Ids of the banks of a batch, and those named, that are not recalled yet."""
     named = col(BankRow.id).in_(bank_ids)
     chosen = named if batch is None else named | (col(BankRow.batch) == batch)
-    return session.exec(select(BankRow.id).where(chosen, col(BankRow.is_recalled).is_(False))).all()
+    found = select(BankRow.id).where(chosen, col(BankRow.is_recalled).is_(False))
+    return session.exec(found.order_by(col(BankRow.id)).limit(limit)).all()
 
 
 def recall(session: Session, bank_ids: Sequence[str]) -> list[Recalled]:

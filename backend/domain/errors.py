@@ -84,6 +84,7 @@ class Code(StrEnum):
     BANK_WITH_RENTAL = "bank_with_rental"  # bank
     BANK_NOT_AT_HOME = "bank_not_at_home"  # bank, holder
     BANK_RECALLED = "bank_recalled"  # bank
+    TOO_MANY_BANKS = "too_many_banks"  # most
     BANK_TO_INSPECT = "bank_to_inspect"  # bank
     BAD_HOURS = "bad_hours"  # problem, where: a weekday, or hours
     PLACE_INCOMPLETE = "place_incomplete"

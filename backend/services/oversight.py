@@ -24,6 +24,7 @@ from backend.domain.errors import Code, Refusal
 from backend.domain.money import Minor
 from backend.domain.precheck import WhyNot
 from backend.domain.rental import RentalState
+from backend.limits import RECALLED_AT_ONCE_MAX
 from backend.principal import Principal
 from backend.services import credits as notes
 from backend.services import dispatch, feeding, rentals, starting
@@ -212,7 +213,7 @@ def correct_merchant(
     reason: str,
     now: datetime,
 ) -> MerchantRow:
-    """Put a merchant's record right.
+    """Put a merchant's record right; what is so already leaves no trace.
 
     Raises:
         Refusal: NOT_FOUND; MERCHANT_NAME_TAKEN.
@@ -221,10 +222,11 @@ def correct_merchant(
     named = {field.name: getattr(correction, field.name) for field in fields(correction)}
     wished = {name: value for name, value in named.items() if value is not None}
     changes = {name: value for name, value in wished.items() if getattr(merchant, name) != value}
-    taken = market.merchant_name_taken(
-        session, owner_id=merchant.owner_id, name=changes.get("name", "")
-    )
-    if "name" in changes and taken:
+    if not changes:
+        return merchant
+    if "name" in changes and market.merchant_name_taken(
+        session, owner_id=merchant.owner_id, name=changes["name"]
+    ):
         raise Refusal(Code.MERCHANT_NAME_TAKEN)
     before = {name: str(getattr(merchant, name)) for name in changes}
     for name, value in changes.items():
@@ -274,9 +276,14 @@ def recall(
         Those that were not recalled before.
 
     Raises:
-        Refusal: NOT_FOUND, if nothing fits.
+        Refusal: NOT_FOUND, if nothing fits; TOO_MANY_BANKS, if that is more than one transaction
+            should do: each has holders to tell, and maybe a rental to find another bank for.
     """
-    wanted = oversight.to_recall(session, batch=batch, bank_ids=bank_ids)
+    wanted = oversight.to_recall(
+        session, batch=batch, bank_ids=bank_ids, limit=RECALLED_AT_ONCE_MAX + 1
+    )
+    if len(wanted) > RECALLED_AT_ONCE_MAX:
+        raise Refusal(Code.TOO_MANY_BANKS, most=RECALLED_AT_ONCE_MAX)
     needed.lock_renting(session, wanted)
     recalled = oversight.recall(session, wanted)
     if not recalled and not _any(session, batch=batch, bank_ids=bank_ids):

@@ -15,6 +15,7 @@ from backend.db import seam
 from backend.db.tables.market import BankRow
 from backend.domain import bank_list
 from backend.domain.custody import Holder
+from backend.limits import RECALLED_AT_ONCE_MAX
 from backend.services import oversight
 
 router = APIRouter(prefix="/banks", route_class=IdempotentRoute)
@@ -45,7 +46,9 @@ class RecallIn(WhyIn):
     """What to recall: a whole batch, banks by id, or both."""
 
     batch: Batch | None = None
-    bank_ids: list[BankId] = Field(default=[], max_length=1000, examples=[["LW-000123"]])
+    bank_ids: list[BankId] = Field(
+        default=[], max_length=RECALLED_AT_ONCE_MAX, examples=[["LW-000123"]]
+    )
 
     @model_validator(mode="after")
     def _something(self) -> Self:

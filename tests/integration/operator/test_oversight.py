@@ -1,9 +1,11 @@
 """The operator manages people, merchants, banks and rentals; each change leaves its trace (A1)."""
 
 import pytest
-from sqlmodel import select
+from sqlmodel import select, update
 
 from backend.db.tables.audit import AuditRow
+from backend.db.tables.market import BankRow
+from backend.services import oversight
 
 WHY = {"reason": "looked into"}
 
@@ -94,6 +96,16 @@ def test_a_merchants_record_is_put_right_with_before_and_after(world):
     assert change["why"] == "looked into"
 
 
+def test_a_correction_of_nothing_leaves_no_trace_and_tells_nobody(world):
+    merchant = world.market()
+    path = f"/operator/merchants/{merchant}/correct"
+    for _ in range(2):
+        corrected = world.people["operator"].did(path, {**WHY, "commission_bp": 900})
+        assert corrected["commission_bp"] == 900
+    assert len(audit(world, subject_id=merchant, subject="merchant")) == 2, "approved, corrected"
+    assert world.people["owner"].news().count("merchant.corrected") == 1
+
+
 def test_a_batch_is_recalled_and_who_has_one_hears_of_it(world):
     merchant = world.market()
     world.people["owner"].did(
@@ -109,6 +121,22 @@ def test_a_batch_is_recalled_and_who_has_one_hears_of_it(world):
     assert again["bank_ids"] == []
     listed = operator.sees("/operator/banks", recalled=True)["items"]
     assert [bank["id"] for bank in listed] == ["LW-0001", "LW-0002"]
+
+
+def test_a_recall_of_too_many_at_once_says_what_to_do(world, monkeypatch):
+    world.market(banks=("LW-0001", "LW-0002", "LW-0003"))
+    with world.database.writing() as session:
+        session.exec(update(BankRow).values(batch="B7"))
+    monkeypatch.setattr(oversight, "RECALLED_AT_ONCE_MAX", 2)
+    operator = world.people["operator"]
+    answer = operator.post("/operator/banks/recall", {**WHY, "batch": "B7"})
+    assert (answer.status_code, answer.json()["code"]) == (413, "too_many_banks")
+    assert "by bank_ids" in answer.json()["detail"]
+    assert operator.sees("/operator/banks", recalled=True)["items"] == []
+    named = {**WHY, "bank_ids": ["LW-0001", "LW-0002"]}
+    assert len(operator.did("/operator/banks/recall", named)["bank_ids"]) == 2
+    rest = operator.did("/operator/banks/recall", {**WHY, "batch": "B7"})
+    assert rest["bank_ids"] == ["LW-0003"]
 
 
 def test_after_a_recall_the_merchant_inspects_first(world):
