@@ -5,8 +5,10 @@ counted as one. Whoever has a token counts against its own share only, so that a
 behind one address do not starve each other; whoever invents tokens is an address like any other.
 
 Requests fall into classes, each with a share of its own: reading, writing, signing in, and
-opening streams. A provider's webhooks are bounded as one class, generously: it repeats what it
-is refused. Health and figures are not limited. Windows slide (of the minute before, what is left
+opening streams. Providers' webhooks are a class too, with a generous share: a provider repeats
+what it is refused. That share is each address's own like any other, since whoever knocks there has
+not shown yet who they are: were it one for all, anybody could spend the provider's. Health and
+figures are not limited. Windows slide (of the minute before, what is left
 of it counts); counts are of this process: with N processes behind a proxy a caller gets up to N
 shares, which is still a bound.
 """

@@ -16,7 +16,7 @@ import hmac
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Final, Protocol
 
 import jwt
@@ -182,6 +182,8 @@ def home_of(address: str) -> str:
         parsed = ip_address(address)
     except ValueError:
         return address[:45]
+    if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped is not None:
+        parsed = parsed.ipv4_mapped  # as a socket for both kinds writes it
     bits = parsed.max_prefixlen if parsed.version == 4 else _V6_HOME_BITS  # noqa: PLR2004
     return str(ip_network((parsed, bits), strict=False).network_address)
 

@@ -80,6 +80,13 @@ def test_a_home_on_ipv6_is_one_caller():
     assert statuses(client(address="2001:db8::2", app=one.app), 1) == [429]
 
 
+def test_homes_on_ipv4_are_told_apart_where_a_socket_is_for_both():
+    one = client(address="::ffff:203.0.113.1", read=1)
+    assert statuses(one, 2) == [204, 429]
+    assert statuses(client(address="::ffff:203.0.113.2", app=one.app), 1) == [204]
+    assert statuses(client(address="203.0.113.1", app=one.app), 1) == [429]
+
+
 @pytest.mark.parametrize(
     ("method", "path", "kind"),
     [
