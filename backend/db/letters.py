@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func
 from sqlmodel import Session, col, select, update
 
 from backend.db.seam import from_ms, to_ms
@@ -93,13 +92,6 @@ def _change(session: Session, letter_id: str, **changes: object) -> bool:
         .values(**changes)
     )
     return changed.rowcount == 1
-
-
-def count_open(session: Session) -> int:
-    """How many wait for a person."""
-    return session.exec(
-        select(func.count()).select_from(DeadLetter).where(col(DeadLetter.closed_at_ms).is_(None))
-    ).one()
 
 
 # -- facts --------------------------------------------------------------------------------

@@ -10,19 +10,14 @@ from datetime import datetime, timedelta
 from sqlalchemy import case, or_
 from sqlmodel import Session, col, select, update
 
-from backend.db.engine import tell
 from backend.db.tables.withdrawals import WithdrawalRow
 from backend.domain.withdrawal import WithdrawalState
 
-WITHDRAWALS = "withdrawals"
-"""Told when a withdrawal is to be sent."""
-
 
 def put(session: Session, row: WithdrawalRow) -> None:
-    """Have this paid out once the transaction is durable."""
+    """Have this paid out, by the next sweep once the transaction is durable."""
     session.add(row)
     session.flush()
-    tell(session, WITHDRAWALS)
 
 
 def withdrawal(session: Session, withdrawal_id: str) -> WithdrawalRow | None:
