@@ -1,5 +1,6 @@
 """What a merchant has earned, line by line, and how they take it out."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
@@ -145,6 +146,18 @@ class LinesOut(Out):
         description="Ask with `before` this for the next page; null: none.", examples=[None]
     )
 
+    @classmethod
+    def of(cls, lines: Sequence[settlement.Line], lang: Lang, *, limit: int) -> "LinesOut":
+        """Show a page to a reader."""
+        items = [LineOut.of(line, lang) for line in lines]
+        return cls(items=items, next=items[-1].number if len(items) == limit else None)
+
+
+Account = Annotated[Statement, Query(description="Which account.")]
+BeforeLine = Annotated[
+    int | None, Query(ge=1, le=2**31 - 1, description="`next` of the page before.")
+]
+
 
 class PayoutAccountIn(In):
     """Where withdrawals go, as the payment provider names it."""
@@ -211,18 +224,15 @@ def ledger(
     session: DbSession,
     who: CurrentPrincipal,
     lang: Reader,
-    of: Annotated[Statement, Query(description="Which account.")] = Statement.WITHDRAWABLE,
-    before: Annotated[
-        int | None, Query(ge=1, le=2**31 - 1, description="`next` of the page before.")
-    ] = None,
+    of: Account = Statement.WITHDRAWABLE,
+    before: BeforeLine = None,
     limit: Limit = 20,
 ) -> LinesOut:
     """Read one of my accounts line by line, newest first, with the balance after each line."""
     lines = settlement.statement(
         session, who=who, merchant_id=merchant_id, of=of.account, before=before, limit=limit
     )
-    items = [LineOut.of(line, lang) for line in lines]
-    return LinesOut(items=items, next=items[-1].number if len(items) == limit else None)
+    return LinesOut.of(lines, lang, limit=limit)
 
 
 @router.post("/payout-account")

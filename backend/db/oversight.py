@@ -10,9 +10,12 @@ from backend.db.tables.audit import AuditRow
 from backend.db.tables.market import BankRow
 from backend.db.tables.money import PaymentRow, PaymentState
 from backend.db.tables.people import Person
+from backend.db.tables.reconciliation import BreakRow, ReconciliationRow
 from backend.db.tables.rentals import RentalRow
+from backend.db.tables.withdrawals import WithdrawalRow
 from backend.domain.custody import Holder
 from backend.domain.rental import RentalState
+from backend.domain.withdrawal import WithdrawalState
 
 
 def people(
@@ -156,6 +159,40 @@ def payments(
     if before is not None:
         found = found.where(PaymentRow.id < before)
     return session.exec(found.order_by(col(PaymentRow.id).desc()).limit(limit)).all()
+
+
+def withdrawals(
+    session: Session,
+    *,
+    states: Sequence[WithdrawalState],
+    merchant_id: str | None,
+    before: str | None,
+    limit: int,
+) -> Sequence[WithdrawalRow]:
+    """A page of withdrawals, newest first."""
+    found = select(WithdrawalRow)
+    if merchant_id is not None:
+        found = found.where(WithdrawalRow.merchant_id == merchant_id)
+    if states:
+        found = found.where(col(WithdrawalRow.state).in_(states))
+    if before is not None:
+        found = found.where(WithdrawalRow.id < before)
+    return session.exec(found.order_by(col(WithdrawalRow.id).desc()).limit(limit)).all()
+
+
+def breaks(session: Session, *, is_open: bool, after: str, limit: int) -> Sequence[BreakRow]:
+    """A page of what did not agree with a provider, by when it was first seen."""
+    resolved = col(BreakRow.resolved_at)
+    found = select(BreakRow).where(
+        col(BreakRow.id) > after, resolved.is_(None) if is_open else resolved.is_not(None)
+    )
+    return session.exec(found.order_by(col(BreakRow.id)).limit(limit)).all()
+
+
+def newest_look(session: Session) -> ReconciliationRow | None:
+    """The newest day's look at the providers; None: there was none."""
+    newest = select(ReconciliationRow).order_by(col(ReconciliationRow.day).desc())
+    return session.exec(newest.limit(1)).first()
 
 
 def trace(

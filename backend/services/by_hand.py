@@ -6,15 +6,35 @@ from sqlmodel import Session
 
 from backend.db import audit, market, seam
 from backend.db.tables.rentals import RentalRow
+from backend.domain.cancellation import CancelFee, CancelStage
 from backend.domain.custody import Holder, Proof
 from backend.domain.errors import Code, Refusal
+from backend.domain.money import ZERO
 from backend.domain.overdue import OUT
 from backend.domain.rental import RentalEvent, RentalState, step
 from backend.principal import Principal
 from backend.services import billing, dispatch, feeding, purchases
-from backend.services.rentals import find_locked
+from backend.services.rentals import call_off, find_locked
 from backend.services.starting import start_failed
 from backend.services.steps import advance, hear, note, pass_bank
+
+
+def cancel(
+    session: Session, *, who: Principal, rental_id: str, reason: str, now: datetime
+) -> RentalRow:
+    """Call a rental off before the handover: it costs nothing, and whom it concerns hears why.
+
+    Raises:
+        Refusal: NOT_FOUND; WRONG_STATE once it was handed over.
+    """
+    rental = find_locked(session, rental_id)
+    before = rental.state
+    step(before, RentalEvent.CANCEL)
+    free = CancelFee(stage=CancelStage.EXCUSED, fee_minor=ZERO)
+    by_id, evidence = who.person_id, reason[:160]
+    call_off(session, rental, free, why="by_hand", by_id=by_id, evidence=evidence, now=now)
+    _trace(session, who, rental, "rental.cancel", before=before, reason=reason, now=now)
+    return rental
 
 
 def close(

@@ -174,7 +174,7 @@ def _move(
     why: str,
     now: datetime,
 ) -> MerchantRow:
-    merchant = _merchant(session, merchant_id)
+    merchant = find_merchant(session, merchant_id)
     if not market.move_merchant(session, merchant_id, old=old, new=new):
         raise Refusal(Code.WRONG_STATE, state=merchant.status, event=action.partition(".")[2])
     session.refresh(merchant)
@@ -218,7 +218,7 @@ def correct_merchant(
     Raises:
         Refusal: NOT_FOUND; MERCHANT_NAME_TAKEN.
     """
-    merchant = _merchant(session, merchant_id)
+    merchant = find_merchant(session, merchant_id)
     named = {field.name: getattr(correction, field.name) for field in fields(correction)}
     wished = {name: value for name, value in named.items() if value is not None}
     changes = {name: value for name, value in wished.items() if getattr(merchant, name) != value}
@@ -248,7 +248,12 @@ def correct_merchant(
     return merchant
 
 
-def _merchant(session: Session, merchant_id: str) -> MerchantRow:
+def find_merchant(session: Session, merchant_id: str) -> MerchantRow:
+    """A merchant, whoever's.
+
+    Raises:
+        Refusal: NOT_FOUND.
+    """
     merchant = market.find_merchant(session, merchant_id)
     if merchant is None:
         raise Refusal(Code.NOT_FOUND)

@@ -127,7 +127,12 @@ def standing(session: Session, *, who: Principal, merchant_id: str) -> Standing:
     Raises:
         Refusal: NOT_FOUND.
     """
-    merchant = own(session, who, merchant_id)
+    return standing_of(session, own(session, who, merchant_id))
+
+
+def standing_of(session: Session, merchant: MerchantRow) -> Standing:
+    """Tell what a merchant has earned, whoever may hear it."""
+    merchant_id = merchant.id
 
     def there(account: ledger.AccountCode) -> Minor:
         return ledger.natural(account, money.balance(session, account, merchant.currency))
@@ -193,7 +198,14 @@ def statement(
         Refusal: NOT_FOUND.
     """
     merchant = own(session, who, merchant_id)
-    account = ledger.AccountCode(f"{of}:{merchant_id}")
+    return statement_of(session, merchant, of=of, before=before, limit=limit)
+
+
+def statement_of(
+    session: Session, merchant: MerchantRow, *, of: AccountKind, before: int | None, limit: int
+) -> Sequence[Line]:
+    """Read a merchant's account, whoever may see it."""
+    account = ledger.AccountCode(f"{of}:{merchant.id}")
     rows = queries.lines(session, account, merchant.currency, before=before, limit=limit)
     return [_line(posting, transfer) for posting, transfer in rows]
 

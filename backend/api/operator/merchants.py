@@ -7,9 +7,10 @@ from backend.api.deps import DbSession, Now, OperatorPrincipal
 from backend.api.idempotency import IdempotentRoute
 from backend.api.operator.shapes import NEXT, After, WhyIn
 from backend.api.schemas import Id, Out
-from backend.api.shapes import Limit, MerchantOut
+from backend.api.settlement import Account, BeforeLine, LinesOut, SettlementOut, Statement
+from backend.api.shapes import Limit, MerchantOut, Reader
 from backend.db.tables.market import MerchantStatus
-from backend.services import market, oversight
+from backend.services import market, oversight, settlement
 from backend.services.oversight import Correction
 
 router = APIRouter(prefix="/merchants", route_class=IdempotentRoute)
@@ -49,6 +50,30 @@ def merchants(
     rows = market.everybody(session, status=status, after=after, limit=limit)
     items = [MerchantOut.of(row) for row in rows]
     return MerchantPageOut(items=items, next=items[-1].id if len(items) == limit else None)
+
+
+@router.get("/{merchant_id}/settlement")
+def settled(*, merchant_id: Id, session: DbSession, _who: OperatorPrincipal) -> SettlementOut:
+    """Show what a merchant has earned, as they see it."""
+    merchant = oversight.find_merchant(session, merchant_id)
+    return SettlementOut.of(settlement.standing_of(session, merchant))
+
+
+@router.get("/{merchant_id}/ledger")
+def ledger(
+    *,
+    merchant_id: Id,
+    session: DbSession,
+    _who: OperatorPrincipal,
+    lang: Reader,
+    of: Account = Statement.WITHDRAWABLE,
+    before: BeforeLine = None,
+    limit: Limit = 20,
+) -> LinesOut:
+    """Read one of a merchant's accounts line by line, as they see it."""
+    merchant = oversight.find_merchant(session, merchant_id)
+    lines = settlement.statement_of(session, merchant, of=of.account, before=before, limit=limit)
+    return LinesOut.of(lines, lang, limit=limit)
 
 
 @router.post("/{merchant_id}/approve")

@@ -176,6 +176,21 @@ def who_was_asked(*, rental_id: Id, session: DbSession, _who: OperatorPrincipal)
     return JobsOut(items=[JobOut.of(job, jobs.offers(session, job.id)) for job in found])
 
 
+@router.post("/rentals/{rental_id}/cancel")
+def cancel(
+    *,
+    rental_id: Id,
+    body: WhyIn,
+    session: DbSession,
+    who: OperatorPrincipal,
+    now: Now,
+    lang: Reader,
+) -> RentalOut:
+    """Call a rental off before it is handed over, for nothing; renter and staff hear why."""
+    rental = by_hand.cancel(session, who=who, rental_id=rental_id, reason=body.reason, now=now)
+    return RentalOut.of(rentals.view(session, rental, now=now), lang, for_renter=False)
+
+
 @router.post("/rentals/{rental_id}/close")
 def close(
     *,
