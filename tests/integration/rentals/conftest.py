@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from httpx2 import Response
 from sqlmodel import col, func, select
+from starlette.routing import BaseRoute
 
 from backend import main, sweeps
 from backend.db import market, money, notifications
@@ -653,6 +655,16 @@ class World:
         return str(self.people[who].sees("/me")["id"])
 
 
+_ROUTES: list[BaseRoute] = []
+
+
+def routes_of(app: FastAPI) -> list[BaseRoute]:
+    """The routes of the first app that was made: FastAPI works each out when it is first asked."""
+    if not _ROUTES:
+        _ROUTES.extend(app.router.routes)
+    return _ROUTES
+
+
 @pytest.fixture
 def world(tmp_path: Path, database_url: str) -> Iterator[World]:
     with at_work(tmp_path, database_url) as world:
@@ -697,6 +709,7 @@ def at_work(
         providers=providers,
     )
     app = main.create_app(parts)
+    app.router.routes[:] = routes_of(app)
     with TestClient(app) as client:
         app.state.world = kind(
             client=client,
