@@ -31,6 +31,7 @@ from backend.api import (
     tariffs,
     webhooks,
 )
+from backend.api.datum import InDatum, add_datum
 from backend.api.deps import Parts, nobody
 from backend.api.examples import add_examples
 from backend.api.hub import Hub
@@ -118,6 +119,7 @@ def create_app(parts: Parts, *, routers: tuple[APIRouter, ...] = ROUTERS) -> Fas
     )
     app.state.parts = parts
     app.state.metrics = Metrics(streams=parts.hub.count)
+    app.add_middleware(InDatum)
     app.add_middleware(
         RateLimit, shares=Shares.of(parts.settings), tokens=parts.tokens, clock=parts.clock
     )
@@ -137,7 +139,9 @@ def create_app(parts: Parts, *, routers: tuple[APIRouter, ...] = ROUTERS) -> Fas
 def _describe(app: FastAPI) -> None:
     """Have the OpenAPI document, made once, show an example of each body, and problems as such."""
     plain = app.openapi
-    app.openapi = cache(lambda: errors.describe(add_examples(plain())))  # type: ignore[method-assign]
+    app.openapi = cache(  # type: ignore[method-assign]
+        lambda: errors.describe(add_examples(add_datum(plain())))
+    )
 
 
 @asynccontextmanager

@@ -21,11 +21,13 @@ from pydantic import ConfigDict
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from backend.api.datum import MEANING, shown_in
 from backend.api.deps import AppParts, CurrentPrincipal, DbSession, Parts
 from backend.api.hub import Hub, Seat
 from backend.api.schemas import Out
 from backend.db import notifications
 from backend.db.engine import Database
+from backend.domain.gcj02 import Datum
 from backend.principal import Principal
 from backend.services import signin
 
@@ -68,7 +70,10 @@ async def _seat(
 
 @router.get("/stream", response_class=EventSourceResponse)
 async def stream(
-    parts: AppParts, who: CurrentPrincipal, seat: Annotated[Seat, Depends(_seat)]
+    parts: AppParts,
+    who: CurrentPrincipal,
+    seat: Annotated[Seat, Depends(_seat)],
+    datum: Annotated[Datum, Query(description=MEANING)] = Datum.WGS84,
 ) -> AsyncIterator[ServerSentEvent]:
     """Follow what happens to me. Ends with the access token: come back with a new one."""
     yield ServerSentEvent(event=HELLO, id=str(seat.seq), data={})
@@ -80,7 +85,7 @@ async def stream(
             yield ServerSentEvent(
                 event=notice.kind,
                 id=str(notice.seq),
-                data=EventOut(at=notice.created_at, **notice.data),
+                data=EventOut(at=notice.created_at, **shown_in(notice.data, datum)),
             )
             seat.seq = notice.seq
         if not page.is_full:
