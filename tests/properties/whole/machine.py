@@ -82,10 +82,10 @@ ANYTHING_OF_A_RENTER = sorted({verb for verbs in OF_A_RENTER.values() for verb i
 OF_STAFF = {
     JobState.OPEN: ("accept", "accept", "decline"),
     JobState.ACCEPTED: ("set-out", "collect", "give-back"),
-    JobState.UNDER_WAY: ("hand-over", "hand-over", "collect", "give-back"),
+    JobState.UNDER_WAY: ("hand-over", "hand-over", "collect", "give-back", "renter-absent"),
 }
 ANYTHING_OF_STAFF = (
-    "accept", "check-in", "collect", "decline", "give-back", "hand-over", "set-out"
+    "accept", "check-in", "collect", "decline", "give-back", "hand-over", "renter-absent", "set-out"
 )  # fmt: skip
 OF_A_BANKS_MERCHANT = {
     Holder.MERCHANT: ("inspected", "offer", "withdraw", "lost"),
@@ -259,7 +259,12 @@ class WholeBusiness(RuleBasedStateMachine):
         if job.staff_id is not None and not is_absurd:
             who = self._name(job.staff_id)
         proof = proof if verb == "hand-over" else proof.replace("code", "label")
-        body = {"accept": None, "decline": None, "give-back": {"reason": "a flat tyre"}}
+        body: dict[str, dict[str, Any] | None] = {
+            "accept": None,
+            "decline": None,
+            "renter-absent": None,
+            "give-back": {"reason": "a flat tyre"},
+        }
         said = body.get(verb, self._proof(job, proof))
         answer = self.world.act(who, f"/staff/jobs/{job.id}/{verb}", said, fault)
         is_proven = verb in {"hand-over", "collect", "check-in"} or (
