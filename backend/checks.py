@@ -53,6 +53,8 @@ class Report:
             yield f"The books balance: {counted}."
         else:
             yield f"The books do not balance: {len(verified.breaks)} breaks in {counted}."
+        for currency, amount in verified.topups.items():
+            yield f"The platform has to have paid in at its providers: {amount} {currency}."
         if self.looked is not None:
             yield from _of_look(self.looked)
 
@@ -67,6 +69,7 @@ class Report:
             "transfers": verified.transfers,
             "accounts": verified.accounts,
             "rentals": verified.rentals,
+            "topups": dict(verified.topups),
             "breaks": [
                 {"check": each.check, "row": each.row, "says": each.says}
                 for each in verified.breaks

@@ -11,7 +11,7 @@ too: each is a break of its own. What cannot show: a hand that changed everythin
 and balances too; for that, ``services.reconcile`` asks the provider.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -67,6 +67,8 @@ class Verified:
     accounts: int
     rentals: int
     breaks: tuple[Break, ...]
+    topups: Mapping[str, int]
+    """By currency, what the platform had to pay in at providers, where that is anything."""
 
     @property
     def is_sound(self) -> bool:
@@ -89,6 +91,7 @@ def verify(session: Session) -> Verified:
         transfers=look.transfers,
         accounts=look.accounts,
         rentals=look.rentals,
+        topups=look.topups,
         breaks=tuple(sorted(set(breaks), key=lambda each: (each.row, each.check, each.says))),
     )
 
@@ -108,6 +111,7 @@ class _Look:
         self.transfers = 0
         self.accounts = 0
         self.rentals = 0
+        self.topups: dict[str, int] = {}
         self._apart: dict[str, list[Written]] = {}
         """Transfers that belong to no rental, by subject: withdrawals, and the rest."""
 
@@ -130,6 +134,8 @@ class _Look:
         for account in books.accounts(self._session):
             self.accounts += 1
             row = f"account {account.code} {account.currency}"
+            if account.code == ledger.PROVIDER_TOPUPS:
+                self.topups[account.currency] = -account.balance_minor
             if (account.balance_minor, account.postings) != (account.sum_minor, account.count):
                 says = (
                     f"says {account.balance_minor} after {account.postings} postings; "

@@ -1,10 +1,14 @@
 """What a provider has sent is in the books, also where the merchants took out the cash before."""
 
+import json
+
 import pytest
 
 from backend import sweeps
+from backend.checks import Report
 from backend.limits import PayoutLimits, ReconcileLimits
 from backend.payments.port import PayoutStatus
+from backend.services.verify import verify
 from tests.integration.money.conftest import BILL, Till
 
 SHARE = 810
@@ -44,6 +48,17 @@ def test_a_refund_that_is_more_than_our_cash_is_paid_in_by_the_platform(till: Ti
     assert till.mine("merchant_debt") == SHARE
     assert "payment.refunded" in till.renter.news()
     till.balances()
+
+
+def test_what_is_to_be_paid_in_is_told_to_who_checks_the_books(till: Till) -> None:
+    till.credit(withdrawn(till), BILL)
+    till.world.send()
+    with till.world.database.reading() as session:
+        report = Report(verified=verify(session), looked=None)
+    assert json.loads(report.as_json())["topups"] == {"CNY": SHARE}
+    assert list(report.lines())[1:] == [
+        "The platform has to have paid in at its providers: 810 CNY."
+    ]
 
 
 def test_a_refund_is_topped_up_once_however_often_it_is_told(till: Till) -> None:
