@@ -175,6 +175,35 @@ def is_in_doubt(session: Session, command_id: str) -> bool:
     return session.exec(found).one() == "unknown"
 
 
+def stops_in_doubt(session: Session, *, until: datetime, limit: int) -> Sequence[CommandRow]:
+    """Wishes that a bank stop, over by then, of which nobody knows whether it did."""
+    return session.exec(
+        select(CommandRow)
+        .where(
+            text("status IN ('created', 'sent', 'unknown')"),  # the index's own words
+            CommandRow.status == "unknown",
+            CommandRow.kind == "charge_stop",
+            CommandRow.expires_at_ms <= to_ms(until),
+        )
+        .order_by(col(CommandRow.expires_at_ms), col(CommandRow.id))
+        .limit(limit)
+    ).all()
+
+
+def give_up_stop(session: Session, command_id: str, *, now: datetime) -> bool:
+    """Wait no more for word of a wish to stop; False if there is nothing to wait for."""
+    given_up = session.exec(
+        update(CommandRow)
+        .where(
+            col(CommandRow.id) == command_id,
+            col(CommandRow.kind) == "charge_stop",
+            col(CommandRow.status) == "unknown",
+        )
+        .values(status="failed", reason="by_hand", ended_at_ms=to_ms(now))
+    )
+    return given_up.rowcount == 1
+
+
 def stops(session: Session, bank_id: str, *, since: datetime) -> list[datetime]:
     """When a bank was told to stop since then, newest first; not what never went out to it."""
     found = select(CommandRow.created_at_ms).where(

@@ -34,6 +34,7 @@ from backend.services import (
     withdrawals,
     write_offs,
 )
+from backend.services import letters as dead_letters
 from backend.services.billing import terms_of
 from backend.services.credits import bill_of
 
@@ -43,6 +44,8 @@ HOLD_SOON: Final = timedelta(hours=36)
 """A hold that runs out within this, while something may yet be owed, is on the list."""
 UNCOLLECTED_AFTER: Final = timedelta(hours=24)
 """A bank that its renter gave back, and that nobody fetched for so long, is on the list."""
+STOP_DOUBT_AFTER: Final = timedelta(hours=1)
+"""A bank that was to stop, and is silent for so long since, is on the list."""
 EACH_MAX: Final = 100
 """Items shown of one kind; the rest comes when these are dealt with."""
 
@@ -65,6 +68,8 @@ class StuckKind(StrEnum):
     FACT = "fact"
     BREAK = "break"
     FEEDS_UNPAID = "feeds_unpaid"
+    STOP_IN_DOUBT = "stop_in_doubt"
+    DEAD_LETTER = "dead_letter"
 
 
 class Act(StrEnum):
@@ -84,6 +89,8 @@ class Act(StrEnum):
     """It is not back: the meter ran on."""
     RETRY = "retry"
     """Do it again: with the same key, or after a final no with a new one."""
+    REPLAY = "replay"
+    """Take a bank's message in again; what comes of it stands in the letter then."""
     PUT_ASIDE = "put_aside"
     """Let it be."""
     SECURE = "secure"
@@ -341,6 +348,34 @@ def _feeding(session: Session, now: datetime) -> Iterator[Stuck]:
         )
 
 
+def _stops(session: Session, now: datetime) -> Iterator[Stuck]:
+    """Nobody knows whether they stopped: they are silent since. The next word of theirs tells."""
+    for stop in seam.stops_in_doubt(session, until=now - STOP_DOUBT_AFTER, limit=EACH_MAX):
+        yield Stuck(
+            kind=StuckKind.STOP_IN_DOUBT,
+            id=stop.id,
+            since=seam.from_ms(stop.expires_at_ms),
+            detail={"bank_id": stop.bank_id, "cause": stop.cause or ""},
+        )
+
+
+def _letters(session: Session, _now: datetime) -> Iterator[Stuck]:
+    waiting = letters.letters(session, is_open=True, before=None, limit=EACH_MAX)
+    for letter in waiting:
+        yield Stuck(
+            kind=StuckKind.DEAD_LETTER,
+            id=letter.id,
+            since=letter.received_at,
+            detail={
+                "topic": letter.topic,
+                "reason": letter.reason,
+                "problem": letter.detail,
+                "outcome": letter.outcome or "",
+            },
+            not_now=frozenset({Act.REPLAY} if letter.is_wanted else ()),
+        )
+
+
 _FIND: Final[Sequence[Callable[[Session, datetime], Iterator[Stuck]]]] = (
     _starts,
     _zombies,
@@ -356,6 +391,8 @@ _FIND: Final[Sequence[Callable[[Session, datetime], Iterator[Stuck]]]] = (
     _asks,
     _breaks,
     _facts,
+    _stops,
+    _letters,
 )
 
 
@@ -431,6 +468,16 @@ def _end_payout(*, is_paid: bool) -> Do:
     return do
 
 
+def _replay(session: Session, who: Principal, id_: str, reason: str, now: datetime) -> object:
+    return dead_letters.replay(session, who=who, letter_id=id_, reason=reason, now=now)
+
+
+def _put_letter_aside(
+    session: Session, who: Principal, id_: str, reason: str, now: datetime
+) -> object:
+    return dead_letters.put_aside(session, who=who, letter_id=id_, reason=reason, now=now)
+
+
 def _row(kind: StuckKind, act: Act, change: Callable[[Session, str, datetime], bool]) -> Do:
     """An act that is one statement on a row which was given up."""
 
@@ -470,6 +517,9 @@ def _rows() -> Iterator[tuple[tuple[StuckKind, Act], Do]]:
         (StuckKind.FEEDS_UNPAID, Act.RETRY): lambda session, id_, now: feeding.stop_again(
             session, id_, now=now
         ),
+        (StuckKind.STOP_IN_DOUBT, Act.PUT_ASIDE): lambda session, id_, now: seam.give_up_stop(
+            session, id_, now=now
+        ),
         (StuckKind.FACT, Act.RETRY): lambda session, id_, _now: letters.apply_again(session, id_),
         (StuckKind.FACT, Act.PUT_ASIDE): lambda session, id_, now: letters.put_aside(
             session, id_, now=now
@@ -503,6 +553,8 @@ _DO: Final[Mapping[tuple[StuckKind, Act], Do]] = MappingProxyType(
         (StuckKind.WITHDRAWAL, Act.RETRY): _ask_payout,
         (StuckKind.WITHDRAWAL, Act.PAID): _end_payout(is_paid=True),
         (StuckKind.WITHDRAWAL, Act.FAILED): _end_payout(is_paid=False),
+        (StuckKind.DEAD_LETTER, Act.REPLAY): _replay,
+        (StuckKind.DEAD_LETTER, Act.PUT_ASIDE): _put_letter_aside,
         **dict(_rows()),
     }
 )
