@@ -34,6 +34,7 @@ from backend.api import (
 from backend.api.datum import InDatum, add_datum
 from backend.api.deps import Parts, nobody
 from backend.api.examples import add_examples
+from backend.api.figures import Backlog
 from backend.api.hub import Hub
 from backend.api.middleware import BodyLimit, Measured, Metrics
 from backend.api.rates import RateLimit, Shares
@@ -119,6 +120,7 @@ def create_app(parts: Parts, *, routers: tuple[APIRouter, ...] = ROUTERS) -> Fas
     )
     app.state.parts = parts
     app.state.metrics = Metrics(streams=parts.hub.count)
+    app.state.metrics.registry.register(Backlog(parts.database, parts.clock))
     app.add_middleware(InDatum)
     app.add_middleware(
         RateLimit, shares=Shares.of(parts.settings), tokens=parts.tokens, clock=parts.clock

@@ -49,6 +49,7 @@ from backend.worker import Worker
 from gateway.broker import RunningBroker, start_broker
 from gateway.clock import set_forward
 from gateway.errors import StartError as GatewayStartError
+from gateway.health import GatewayFigures
 from gateway.service import Gateway
 from gateway.settings import read_settings as read_gateway_settings
 
@@ -390,7 +391,9 @@ def _backend_server(
             "tells_merchants": lambda: all(poster.is_well for poster in posters),
         },
     )
-    return make_server(create_app(parts), settings=settings, hub=parts.hub)
+    app = create_app(parts)
+    app.state.metrics.registry.register(GatewayFigures(platform.gateway))
+    return make_server(app, settings=settings, hub=parts.hub)
 
 
 def _sweep(tools: sweeps.Tools, clock: Clock) -> BackgroundScheduler:
