@@ -340,6 +340,8 @@ def collect(
 ) -> JobView:
     """Take the bank back from the renter, proven by its label, and bill the rental.
 
+    One that was missing goes out again only once its merchant has looked it over.
+
     Raises:
         Refusal: NOT_FOUND; JOB_ENDED; WRONG_STATE; WRONG_BANK; FORBIDDEN of who may not work,
             and had not set out.
@@ -350,6 +352,8 @@ def collect(
     step(rental.state, RentalEvent.COLLECT)
     bank = market.bank(session, rental.bank_id)
     _take_in_hand(session, who, rental, bank, qr_token=qr_token, now=now)
+    if rental.missing_told_at is not None:  # nobody knows what it went through meanwhile
+        market.needs_inspection(session, bank.id)
     feeding.stop_feeding(session, rental, now=now)
     billing.collected(session, rental, by_id=who.person_id, evidence=job.id, now=now)
     job.has_bank, job.reminders = True, 0

@@ -296,6 +296,46 @@ def test_a_rented_bank_that_is_silent_for_a_day_is_missing_until_it_is_heard(wor
     assert not world.rental(rental)["is_missing"]
 
 
+def _fetched(world: Any, rental: str) -> None:
+    world.people["renter"].did(f"/rentals/{rental}/return", HOME)
+    world.staff_does("accept")
+    label = {"qr_token": world.tokens["LW-0001"]}
+    job = world.staff_does("collect", **label)
+    world.people["staff"].did(f"/staff/jobs/{job['id']}/check-in", label)
+
+
+@pytest.mark.parametrize("is_heard_first", [True, False])
+def test_a_bank_that_was_missing_is_inspected_before_it_goes_out_again(
+    world: Any, is_heard_first: bool
+) -> None:
+    merchant = world.market(cap_total_minor=99_000)
+    rental = world.renting()
+    for _ in range(3):
+        world.clock.turn(hours=12)
+        _looks(world)
+    assert "rental.missing" in world.people["owner"].news()
+    if is_heard_first:
+        world.bank_is("LW-0001", output="on")
+        world.since(events.OutputOn, "LW-0001")
+        world.follow()
+    _fetched(world, rental)
+    world.bank_is("LW-0001", output="off")
+    owner, bank = world.people["owner"], f"/merchants/{merchant}/banks/LW-0001"
+    at_home = owner.sees(bank)
+    assert (at_home["holder"], at_home["is_offered"]) == ("merchant", False)
+    assert at_home["is_to_inspect"]
+    assert owner.post(f"{bank}/offer").json()["code"] == "bank_to_inspect"
+    owner.did(f"{bank}/inspected")
+    assert owner.sees(bank)["is_offered"]
+
+
+def test_a_bank_that_was_never_missing_is_for_rent_as_soon_as_it_is_home(world: Any) -> None:
+    merchant = world.market()
+    rental = world.renting()
+    _fetched(world, rental)
+    assert world.people["owner"].sees(f"/merchants/{merchant}/banks/LW-0001")["is_offered"]
+
+
 # -- one that cannot be looked after ----------------------------------------------------------
 
 
