@@ -256,6 +256,9 @@ class StripeProvider:
         """See the port."""
         intent = self._intent(ref)
         refund = self._refund_under(intent, key) or self._refund(intent, key, amount_minor)
+        if refund.amount != amount_minor:
+            reason = "idempotency_key_reused"
+            raise ProviderDeclined(reason, f"this key gave back {refund.amount}")
         if refund.has_failed:
             reason = "refund_failed"
             raise ProviderDeclined(reason, refund.failure_reason or "Stripe does not say why")
