@@ -21,7 +21,7 @@ from backend.api.shapes import (
 from backend.domain import hours, scoring
 from backend.domain.errors import Code, Refusal
 from backend.domain.lang import Lang
-from backend.domain.rental import MerchantList, RentalState, states_in
+from backend.domain.rental import MerchantList
 from backend.domain.scoring import PartKind, Score
 from backend.services import market, rentals, scores, staffing
 from backend.services.market import Changes
@@ -266,12 +266,11 @@ def rentals_by_state(
     limit: Limit = 20,
 ) -> RentalsOut:
     """List my rentals: to fulfil, in progress, to collect, completed."""
-    states = tuple(RentalState) if state is None else tuple(states_in(state))
     views = rentals.at_merchant(
         session,
         who=who,
         merchant_id=merchant_id,
-        states=states,
+        which=state,
         before=before,
         limit=limit,
         now=now,

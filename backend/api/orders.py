@@ -70,8 +70,13 @@ class ClosedOut(OrderOut):
     """Came to nothing: cancelled, or could not be delivered."""
 
     requested_at: datetime = Field(description="The order time.")
-    state: RentalState
-    closed_at: datetime | None
+    state: RentalState = Field(
+        description="`payment_due`, `completed`: called off for a fee that is owed, or was paid."
+    )
+    cancelled_at: datetime | None = Field(description="When it was called off.")
+    closed_at: datetime | None = Field(description="Null: its fee is owed.")
+    amount_minor: int = Field(description="What calling it off cost.", examples=[200])
+    currency: str = Field(examples=["CNY"])
 
 
 class CountsOut(Out):
@@ -191,7 +196,15 @@ def _completed(order: Order, lang: Lang) -> CompletedOut:
 
 
 def _closed(order: Order, _lang: Lang) -> ClosedOut:
-    return ClosedOut(**_shared(order), state=order.rental.state, closed_at=order.rental.closed_at)
+    rental = order.rental
+    return ClosedOut(
+        **_shared(order),
+        state=rental.state,
+        cancelled_at=rental.cancelled_at,
+        closed_at=rental.closed_at,
+        amount_minor=rental.amount_minor or 0,
+        currency=order.terms.currency,
+    )
 
 
 _SHOWN: Final[Mapping[MerchantList, tuple[type[_Page], Callable[[Order, Lang], OrderOut]]]] = (

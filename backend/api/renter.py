@@ -28,7 +28,7 @@ from backend.api.shapes import (
 )
 from backend.domain.geo import Point
 from backend.domain.money import Minor
-from backend.domain.rental import RentalState, Stage, states_in
+from backend.domain.rental import Stage
 from backend.principal import Principal
 from backend.services import payments, purchases, rentals, returns, swaps
 
@@ -155,8 +155,7 @@ def mine(
     limit: Limit = 20,
 ) -> RentalsOut:
     """List my rentals, newest first."""
-    states = frozenset(RentalState) if stage is None else states_in(stage)
-    views = rentals.mine(session, who=who, states=states, before=before, limit=limit, now=now)
+    views = rentals.mine(session, who=who, stage=stage, before=before, limit=limit, now=now)
     return RentalsOut.of(views, lang, limit=limit, for_renter=True)
 
 

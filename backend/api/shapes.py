@@ -357,7 +357,7 @@ class RentalOut(Out):
         return cls(
             id=rental.id,
             state=rental.state,
-            stage=stage_of(rental.state),
+            stage=stage_of(rental.state, is_called_off=rental.cancelled_at is not None),
             merchant=MerchantCardOut.model_validate(view.merchant),
             bank=BankOut.of(view.bank, view.seen, now=view.now),
             staff=view.staff_name,

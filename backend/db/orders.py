@@ -5,20 +5,25 @@ from collections.abc import Sequence
 from sqlalchemy import func
 from sqlmodel import Session, col, select
 
+from backend.db.rentals import is_called_off
 from backend.db.tables.rentals import JobRow, JobState, RentalRow
-from backend.domain.rental import RentalState
+from backend.domain.rental import MerchantList, RentalState, list_of
 
 _OVER = (JobState.DONE, JobState.CANCELLED)
 
 
-def count_by_state(session: Session, merchant_id: str) -> dict[RentalState, int]:
-    """How many rentals of a merchant are in each state; in some there are none."""
+def counts(session: Session, merchant_id: str) -> dict[MerchantList, int]:
+    """How many rentals of a merchant are in each list."""
+    is_off = is_called_off()
     counted = (
-        select(RentalRow.state, func.count())
+        select(RentalRow.state, is_off, func.count())
         .where(RentalRow.merchant_id == merchant_id)
-        .group_by(col(RentalRow.state))
+        .group_by(col(RentalRow.state), is_off)
     )
-    return {RentalState(state): count for state, count in session.exec(counted)}
+    found = dict.fromkeys(MerchantList, 0)
+    for state, is_off_now, count in session.exec(counted):
+        found[list_of(RentalState(state), is_called_off=bool(is_off_now))] += count
+    return found
 
 
 def jobs_to_do(session: Session, rental_ids: Sequence[str]) -> dict[str, str]:

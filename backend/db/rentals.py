@@ -8,14 +8,21 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func
+from sqlalchemy import ColumnElement, func, true
 from sqlmodel import Session, col, select, update
 from sqlmodel.sql.expression import SelectOfScalar
 
 from backend.db.tables.rentals import OCCUPYING, RentalRow, RentalStepRow
 from backend.domain.custody import Proof
 from backend.domain.overdue import OUT
-from backend.domain.rental import RentalEvent, RentalState
+from backend.domain.rental import (
+    MerchantList,
+    RentalEvent,
+    RentalState,
+    Stage,
+    shows_called_off,
+    states_in,
+)
 from backend.ids import new_id
 
 # -- rentals ---------------------------------------------------------------------------
@@ -59,14 +66,12 @@ def rentals_of(
     session: Session,
     renter_id: str,
     *,
-    states: Collection[RentalState],
+    stage: Stage | None,
     before: str | None,
     limit: int,
 ) -> Sequence[RentalRow]:
-    """A renter's rentals in these states, newest first; those older than ``before``."""
-    found = select(RentalRow).where(
-        RentalRow.renter_id == renter_id, col(RentalRow.state).in_(states)
-    )
+    """A renter's rentals of a stage, newest first; those older than ``before``."""
+    found = select(RentalRow).where(RentalRow.renter_id == renter_id, _is_shown_as(stage))
     if before is not None:
         found = found.where(RentalRow.id < before)
     return session.exec(found.order_by(col(RentalRow.id).desc()).limit(limit)).all()
@@ -76,17 +81,28 @@ def rentals_at(
     session: Session,
     merchant_id: str,
     *,
-    states: Sequence[RentalState],
+    which: MerchantList | None,
     before: str | None,
     limit: int,
 ) -> Sequence[RentalRow]:
-    """A merchant's rentals in these states, newest first; those older than ``before``."""
-    found = select(RentalRow).where(
-        RentalRow.merchant_id == merchant_id, col(RentalRow.state).in_(states)
-    )
+    """A merchant's rentals in a list, newest first; those older than ``before``."""
+    found = select(RentalRow).where(RentalRow.merchant_id == merchant_id, _is_shown_as(which))
     if before is not None:
         found = found.where(RentalRow.id < before)
     return session.exec(found.order_by(col(RentalRow.id).desc()).limit(limit)).all()
+
+
+def _is_shown_as(shown_as: Stage | MerchantList | None) -> ColumnElement[bool]:
+    """Whether a rental is shown as this stage, or in this list; None: in any."""
+    if shown_as is None:
+        return true()
+    is_in, is_off = col(RentalRow.state).in_(states_in(shown_as)), is_called_off()
+    return is_in | is_off if shows_called_off(shown_as) else is_in & ~is_off
+
+
+def is_called_off() -> ColumnElement[bool]:
+    """Whether a rental was called off: for a fee it goes on until that is paid."""
+    return col(RentalRow.cancelled_at).is_not(None)
 
 
 def renting(session: Session, bank_id: str) -> RentalRow | None:

@@ -207,18 +207,27 @@ _SHOWN: Final[Mapping[RentalState, tuple[Stage, MerchantList]]] = MappingProxyTy
 )
 
 
-def stage_of(state: RentalState) -> Stage:
+_CALLED_OFF: Final = (Stage.CLOSED, MerchantList.CLOSED)
+"""What came to nothing is shown as that, also while its fee is owed, and when it is paid."""
+
+
+def stage_of(state: RentalState, *, is_called_off: bool = False) -> Stage:
     """Give the renter's word for a state."""
-    return _SHOWN[state][0]
+    return (_CALLED_OFF if is_called_off else _SHOWN[state])[0]
 
 
-def list_of(state: RentalState) -> MerchantList:
+def list_of(state: RentalState, *, is_called_off: bool = False) -> MerchantList:
     """Give the merchant's list for a state."""
-    return _SHOWN[state][1]
+    return (_CALLED_OFF if is_called_off else _SHOWN[state])[1]
+
+
+def shows_called_off(shown_as: Stage | MerchantList) -> bool:
+    """Whether what was called off is shown as this stage, or in this list, whatever its state."""
+    return shown_as in _CALLED_OFF
 
 
 def states_in(shown_as: Stage | MerchantList) -> frozenset[RentalState]:
-    """Give the states that are shown as this stage, or in this list."""
+    """Give the states that are shown as this stage, or in this list, unless it was called off."""
     return frozenset(
         state for state, shown in _SHOWN.items() if any(word is shown_as for word in shown)
     )

@@ -8,7 +8,7 @@ from sqlmodel import Session
 
 from backend.db import orders, rentals
 from backend.db.tables.rentals import RentalRow
-from backend.domain.rental import MerchantList, list_of, states_in
+from backend.domain.rental import MerchantList
 from backend.domain.tariff import Terms
 from backend.principal import Principal
 from backend.services import billing
@@ -53,16 +53,11 @@ def in_list(
         Refusal: NOT_FOUND.
     """
     merchant = own(session, who, merchant_id)
-    counts = dict.fromkeys(MerchantList, 0)
-    for state, count in orders.count_by_state(session, merchant.id).items():
-        counts[list_of(state)] += count
-    found = rentals.rentals_at(
-        session, merchant.id, states=sorted(states_in(which)), before=before, limit=limit
-    )
+    found = rentals.rentals_at(session, merchant.id, which=which, before=before, limit=limit)
     jobs = orders.jobs_to_do(session, [rental.id for rental in found])
     return Orders(
         orders=[_order(rental, job_id=jobs.get(rental.id), now=now) for rental in found],
-        counts=counts,
+        counts=orders.counts(session, merchant.id),
     )
 
 

@@ -4,7 +4,7 @@ How a bank comes back is ``returns``; one that is broken, ``swaps``; one that st
 """
 
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -27,7 +27,7 @@ from backend.domain.lang import Lang
 from backend.domain.money import Minor
 from backend.domain.overdue import OUT, is_missing
 from backend.domain.precheck import WhyNot
-from backend.domain.rental import RentalEvent, RentalState, step
+from backend.domain.rental import MerchantList, RentalEvent, RentalState, Stage, step
 from backend.ids import new_digits, new_id
 from backend.principal import Principal
 from backend.services import availability, billing, dispatch
@@ -364,13 +364,13 @@ def mine(
     session: Session,
     *,
     who: Principal,
-    states: Collection[RentalState],
+    stage: Stage | None,
     before: str | None,
     limit: int,
     now: datetime,
 ) -> list[RentalView]:
-    """Show a renter their rentals in these states, newest first."""
-    found = rentals.rentals_of(session, who.person_id, states=states, before=before, limit=limit)
+    """Show a renter their rentals of a stage, newest first."""
+    found = rentals.rentals_of(session, who.person_id, stage=stage, before=before, limit=limit)
     return [view(session, rental, now=now) for rental in found]
 
 
@@ -379,19 +379,19 @@ def at_merchant(
     *,
     who: Principal,
     merchant_id: str,
-    states: Sequence[RentalState],
+    which: MerchantList | None,
     before: str | None,
     limit: int,
     now: datetime,
 ) -> list[RentalView]:
-    """Show a merchant its rentals in these states, newest first.
+    """Show a merchant its rentals in a list, newest first.
 
     Raises:
         Refusal: NOT_FOUND.
     """
     if market.owned_merchant(session, merchant_id, owner_id=who.person_id) is None:
         raise Refusal(Code.NOT_FOUND)
-    found = rentals.rentals_at(session, merchant_id, states=states, before=before, limit=limit)
+    found = rentals.rentals_at(session, merchant_id, which=which, before=before, limit=limit)
     return [view(session, rental, now=now) for rental in found]
 
 

@@ -80,8 +80,35 @@ def test_an_order_that_came_to_nothing_says_how(world: World, shop: Shop) -> Non
     world.people["renter"].did(f"/rentals/{rental}/cancel")
     item = only(shop, "closed")
 
-    assert set(item) == ACTS | {"requested_at", "state", "closed_at"}
-    assert (item["state"], item["job_id"]) == ("cancelled", None)
+    fields = {"requested_at", "state", "cancelled_at", "closed_at", "amount_minor", "currency"}
+    assert set(item) == ACTS | fields
+    assert (item["state"], item["amount_minor"], item["job_id"]) == ("cancelled", 0, None)
+
+
+def test_an_order_called_off_for_a_fee_is_shown_as_that_until_and_after_it_is_paid(
+    world: World,
+) -> None:
+    shop = Shop(
+        world=world, id=world.market(cancel_accepted_minor=200, cancel_delivering_minor=200)
+    )
+    renter, rental = world.people["renter"], world.ask()
+    world.staff_does("accept")
+    told = renter.did(f"/rentals/{rental}/cancel", {"fee_minor": 200})
+    assert (told["state"], told["stage"]) == ("payment_due", "closed")
+    item = only(shop, "closed")
+    assert (item["state"], item["amount_minor"], item["closed_at"]) == ("payment_due", 200, None)
+    assert listed(shop, "in_progress")["items"] == []
+    assert renter.sees("/rentals", stage="renting")["items"] == []
+    assert [each["id"] for each in renter.sees("/rentals", stage="closed")["items"]] == [rental]
+
+    payment = renter.did(f"/rentals/{rental}/payment")
+    world.send()
+    world.notice(world.provider.agree(world.ref(payment["id"])))
+    item = only(shop, "closed")
+    assert (item["state"], bool(item["closed_at"])) == ("completed", True)
+    at_shop = shop.sees("/rentals", state="closed")["items"]
+    assert [(each["id"], each["stage"]) for each in at_shop] == [(rental, "closed")]
+    assert shop.sees("/rentals", state="completed")["items"] == []
 
 
 def test_lists_are_paged_newest_first_and_counted_whole(world: World) -> None:

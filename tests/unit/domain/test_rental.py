@@ -16,6 +16,7 @@ from backend.domain.rental import (
     diagram,
     list_of,
     returned_at,
+    shows_called_off,
     stage_of,
     states_in,
     step,
@@ -224,6 +225,16 @@ def test_every_state_is_shown_exactly_once(words):
 def test_stages_and_lists_of_one_spelling_are_not_mixed_up():
     assert S.START_FAILED in states_in(Stage.CLOSED)
     assert S.START_FAILED not in states_in(MerchantList.CLOSED)
+
+
+@pytest.mark.parametrize("state", [S.CANCELLED, S.PAYMENT_DUE, S.COMPLETED])
+def test_what_was_called_off_is_shown_as_that_whatever_became_of_its_fee(state):
+    assert stage_of(state, is_called_off=True) is Stage.CLOSED
+    assert list_of(state, is_called_off=True) is MerchantList.CLOSED
+    assert [word for word in (*Stage, *MerchantList) if shows_called_off(word)] == [
+        Stage.CLOSED,
+        MerchantList.CLOSED,
+    ]
 
 
 def test_the_diagram_draws_every_row_of_the_table():
