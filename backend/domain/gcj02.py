@@ -45,6 +45,8 @@ _ROUNDS: Final = 4
 
 _Box = tuple[float, float, float, float]
 """North, west, south, east."""
+_AROUND: Final = (56.0, 72.0, 17.0, 138.0)
+"""All of China, and some more: further away the formula runs wild."""
 _INSIDE: Final[tuple[_Box, ...]] = (
     (49.220400, 79.446200, 42.889900, 96.330000),
     (54.141500, 109.687200, 39.374200, 135.000200),
@@ -94,6 +96,8 @@ def to_wgs84(at: Point) -> Point:
     Returns:
         Degrees WGS-84; outside China, the same.
     """
+    if not _holds(_AROUND, at):
+        return at
     guess = at
     for _ in repeat(None, _ROUNDS):
         there = _moved(guess)

@@ -43,6 +43,8 @@ def _document() -> dict[str, Any]:
     return app.openapi()
 
 
+REFUSALS = ["400", "401", "403", "404", "405", "406", "409", "413", "415", "422", "429"]
+"""What may be answered to what the document forbids; 413 to that at great length."""
 WORDS = ("kind", "act")
 """Parts of a path that are words of the document."""
 ROUTES = [
@@ -95,6 +97,7 @@ def api(stage: Stage) -> OpenApiSchema:
         {
             "generation": {"with-security-parameters": False},
             "phases": {"coverage": {"unexpected-methods": ["put", "delete", "trace"]}},
+            "checks": {"negative_data_rejection": {"expected-statuses": REFUSALS}},
         }
     )
     return schemathesis.openapi.from_dict(naming_what_is_there(stage), config=config)

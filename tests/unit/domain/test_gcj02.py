@@ -92,6 +92,11 @@ def test_no_place_on_earth_moves_by_a_mile(at: Point) -> None:
 
 
 @given(points)
+def test_wherever_it_is_it_comes_off_a_map_within_a_mile(on_map: Point) -> None:
+    assert distance_m(on_map, to_wgs84(on_map)) < 1600
+
+
+@given(points)
 def test_what_is_not_in_china_stays(at: Point) -> None:
     assume(not is_in_china(at))
     assert to_gcj02(at) == at
