@@ -42,6 +42,7 @@ class Person:
     api: str
     phone: str
     token: str
+    refresh_token: str
 
     def headers(self, lang: str = "en") -> dict[str, str]:
         return {"authorization": f"Bearer {self.token}", "accept-language": lang}
@@ -202,7 +203,7 @@ class City:
             by: how far; sign-ins outlive all the turns of a test.
             heard: banks that start anew after it, and say how they are: their words are old now.
         """
-        self.operator = self.person(OPERATOR)
+        self.operator = self.again(self.operator)
         body = {"forward_s": max(1, round(by.total_seconds()))}
         turned_at = datetime.fromisoformat(self.operator.does("/demo/clock", body)["now"])
         self._forward = turned_at - clock.now()
@@ -228,10 +229,25 @@ class City:
         asked = self._http.post(f"{api}/auth/codes", json={"phone": phone})
         assert asked.status_code == 202, asked.text
         body = {"phone": phone, "code": asked.json()["demo_code"]}
-        signed_in = self._http.post(f"{api}/auth/tokens", json=body)
-        assert signed_in.status_code == 200, signed_in.text
-        token = signed_in.json()["access_token"]
-        return Person(http=self._http, api=api, phone=phone, token=token)
+        return self._signed_in(phone, self._http.post(f"{api}/auth/tokens", json=body))
+
+    def again(self, person: Person) -> Person:
+        """The same device, its sign-in drawn out: codes are counted by the hour."""
+        body = {"refresh_token": person.refresh_token}
+        return self._signed_in(
+            person.phone, self._http.post(f"{person.api}/auth/refresh", json=body)
+        )
+
+    def _signed_in(self, phone: str, answer: httpx.Response) -> Person:
+        assert answer.status_code == 200, answer.text
+        told = answer.json()
+        return Person(
+            http=self._http,
+            api=self.platform.api,
+            phone=phone,
+            token=told["access_token"],
+            refresh_token=told["refresh_token"],
+        )
 
     def stranger(self, path: str, **query: Any) -> httpx.Response:
         """What somebody gets who is not signed in."""
