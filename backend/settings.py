@@ -50,6 +50,11 @@ class Settings(BaseSettings):
     """What QR codes and return links begin with; no slash at the end."""
     demo: bool = False
     """Sign-in codes are told in the answer. Refused on any address but loopback."""
+    map_tiles: str = ""
+    """Where the pages' maps come from, as ``https://tiles.example/{z}/{x}/{y}.png``; empty: maps
+    are a plain grid, which needs no network."""
+    map_credit: str = ""
+    """What the maker of the tiles wants to be named as."""
     token_secret: SecretStr | None = None
     """Signs access tokens. At least 32 characters of chance; needed unless demo on loopback."""
     operator_phones: frozenset[str] = frozenset()

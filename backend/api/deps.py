@@ -19,12 +19,14 @@ Routes are plain ``def``: they run in the thread pool, so they may wait for the 
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, cast
+from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer
 from sqlmodel import Session
 
 from backend.api.hub import Hub
@@ -77,7 +79,8 @@ AppParts = Annotated[Parts, Depends(get_parts)]
 async def whole_body(request: Request) -> None:
     """Wait until all of the request is here: nobody holds a transaction open by being slow."""
     if request.method not in READS:
-        await request.body()
+        with suppress(RuntimeError):  # a form was read before: its stream is at its end
+            await request.body()
 
 
 def get_session(
@@ -107,25 +110,65 @@ def get_now(parts: AppParts) -> datetime:
 
 Now = Annotated[datetime, Depends(get_now)]
 
+PAGE_COOKIE = "lendwatt"
 _bearer = HTTPBearer(auto_error=False, description="An access token from `/auth/tokens`.")
+_cookie = APIKeyCookie(
+    name=PAGE_COOKIE,
+    auto_error=False,
+    description="What our own pages hold; believed of what they send themselves, and no other.",
+)
 
 
-def current_principal(
+def asker(
+    *,
+    request: Request,
     parts: AppParts,
     session: DbSession,
     now: Now,
     bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
-) -> Principal:
-    """Tell who asks, from the access token and the database as it is now."""
-    if bearer is None:
+    cookie: Annotated[str | None, Depends(_cookie)],
+) -> Principal | None:
+    """Tell who asks, from their token and the database as it is now; None: nobody says.
+
+    Raises:
+        Refusal: the token is not good (any more).
+    """
+    if bearer is not None:
+        claims = parts.tokens.read(bearer.credentials, now=now)
+    elif cookie is not None and is_from_our_page(request):
+        claims = parts.tokens.read_of_page(cookie, now=now)
+    else:
+        return None
+    return signin.recognise(session, claims=claims, standing_of=parts.standing_of, now=now)
+
+
+Asker = Annotated[Principal | None, Depends(asker)]
+
+
+def is_from_our_page(request: Request) -> bool:
+    """Tell whether a page of ours sent this: another site's page sends our cookie along, too.
+
+    Browsers say so themselves where the connection is safe; elsewhere they name the page's
+    origin with whatever changes something. Reading shows nothing to another site.
+    """
+    if request.method in READS:
+        return True
+    site = request.headers.get("sec-fetch-site")
+    if site is not None:
+        return site == "same-origin"
+    origin = urlsplit(request.headers.get("origin", ""))
+    return bool(origin.netloc) and origin.netloc == request.headers.get("host")
+
+
+def current_principal(who: Asker) -> Principal:
+    """Tell who asks.
+
+    Raises:
+        Refusal: nobody is signed in.
+    """
+    if who is None:
         raise Refusal(Code.UNAUTHENTICATED)
-    return signin.recognise(
-        session,
-        tokens=parts.tokens,
-        access_token=bearer.credentials,
-        standing_of=parts.standing_of,
-        now=now,
-    )
+    return who
 
 
 CurrentPrincipal = Annotated[Principal, Depends(current_principal)]

@@ -14,6 +14,7 @@ shares, which is still a bound.
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from math import ceil
@@ -26,6 +27,7 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from backend.api.deps import PAGE_COOKIE
 from backend.api.errors import problem
 from backend.clock import Clock, SystemClock
 from backend.domain.errors import Code, Refusal
@@ -67,11 +69,11 @@ class Shares:
 
 def kind_of(method: str, path: str) -> Kind | None:
     """Give a request's class; None: it is not limited."""
-    if path in _FREE:
+    if path in _FREE or path.startswith("/static/"):
         return None
     if "/webhooks/" in path and "/merchants/" not in path:
         return Kind.WEBHOOK
-    if "/auth/" in path:
+    if "/auth/" in path or path.startswith("/sign-in"):
         return Kind.SIGN_IN
     if path.endswith("/stream"):
         return Kind.STREAM
@@ -114,11 +116,13 @@ class RateLimit:
 
     def _caller(self, scope: Scope) -> str:
         scheme, _, token = Headers(scope=scope).get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer":
-            try:
-                return f"person:{self._tokens.read(token, now=self._clock.now()).person_id}"
-            except Refusal:
-                pass
+        cookie = Request(scope).cookies.get(PAGE_COOKIE)
+        now = self._clock.now()
+        with suppress(Refusal):
+            if scheme.lower() == "bearer":
+                return f"person:{self._tokens.read(token, now=now).person_id}"
+            if cookie is not None:
+                return f"person:{self._tokens.read_of_page(cookie, now=now).person_id}"
         client: tuple[str, int] | None = scope.get("client")
         return f"address:{home_of(client[0] if client else '')}"
 

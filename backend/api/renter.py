@@ -1,12 +1,12 @@
 """What a renter does: scan, ask, scan to charge, pay the deposit, give back, pay."""
 
-from typing import Annotated
+from datetime import datetime
+from typing import Annotated, Self
 
-from fastapi import APIRouter, Depends, Query
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi import APIRouter, Query
 from pydantic import Field
 
-from backend.api.deps import AppParts, CurrentPrincipal, DbSession, Now, current_principal
+from backend.api.deps import Asker, CurrentPrincipal, DbSession, Now
 from backend.api.idempotency import IdempotentRoute
 from backend.api.schemas import Id, In, Latitude, Longitude, Out
 from backend.api.shapes import (
@@ -27,23 +27,13 @@ from backend.api.shapes import (
     reasons,
 )
 from backend.domain.geo import Point
+from backend.domain.lang import Lang
 from backend.domain.money import Minor
 from backend.domain.rental import Stage
-from backend.principal import Principal
 from backend.services import payments, purchases, rentals, returns, swaps
+from backend.services.rentals import Offer
 
 router = APIRouter(tags=["renter"], route_class=IdempotentRoute)
-_bearer = HTTPBearer(auto_error=False)
-
-
-def _asker(
-    parts: AppParts,
-    session: DbSession,
-    now: Now,
-    bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
-) -> Principal | None:
-    """Who asks, if they are signed in."""
-    return None if bearer is None else current_principal(parts, session, now, bearer)
 
 
 class OfferOut(Out):
@@ -54,6 +44,17 @@ class OfferOut(Out):
     tariff: TermsOut | None = Field(description="Null: no price, so not for rent.")
     rentable: bool
     why_not: list[ReasonOut] = Field(description="Every reason against, the most lasting first.")
+
+    @classmethod
+    def of(cls, offer: Offer, lang: Lang, *, now: datetime) -> Self:
+        """Show an offer."""
+        return cls(
+            bank=BankOut.of(offer.bank, offer.seen, now=now),
+            merchant=MerchantCardOut.model_validate(offer.merchant),
+            tariff=None if offer.terms is None else TermsOut.of(offer.terms, lang),
+            rentable=not offer.why_not,
+            why_not=reasons(offer.why_not, lang),
+        )
 
 
 class AskIn(PlaceIn):
@@ -115,7 +116,7 @@ def look(
     *,
     qr_token: QrToken,
     session: DbSession,
-    asker: Annotated[Principal | None, Depends(_asker)],
+    asker: Asker,
     now: Now,
     lang: Reader,
     lat: Annotated[Latitude | None, Query()] = None,
@@ -125,13 +126,7 @@ def look(
     here = None if lat is None or lng is None else Point(lat=lat, lng=lng)
     asker_id = None if asker is None else asker.person_id
     offer = rentals.look(session, qr_token=qr_token, asker_id=asker_id, here=here, now=now)
-    return OfferOut(
-        bank=BankOut.of(offer.bank, offer.seen, now=now),
-        merchant=MerchantCardOut.model_validate(offer.merchant),
-        tariff=None if offer.terms is None else TermsOut.of(offer.terms, lang),
-        rentable=not offer.why_not,
-        why_not=reasons(offer.why_not, lang),
-    )
+    return OfferOut.of(offer, lang, now=now)
 
 
 @router.post("/rentals", status_code=201)

@@ -9,6 +9,11 @@ minutes, read without asking anybody; but each request also looks whether its de
 signed in, so signing out works at once. The *refresh* token is opaque and changes at every
 use. Only the newest is good: whoever shows an older one has a copy, and which of the two is
 the thief cannot be known, so the device is signed out.
+
+A browser that signed in on a page holds one token instead, in a cookie that no script reads. It
+is good for as long as a refresh token, since several of a page's requests are under way at once
+and could not take turns in changing it. It is for another audience: neither kind passes for the
+other.
 """
 
 import hashlib
@@ -33,7 +38,8 @@ from backend.settings import Settings
 CODE_DIGITS: Final = 6
 _ALGORITHM: Final = "HS256"
 _ISSUER: Final = "lendwatt"
-_AUDIENCE: Final = "lendwatt-api"
+_API: Final = "lendwatt-api"
+_PAGES: Final = "lendwatt-pages"
 _V6_HOME_BITS: Final = 64
 """What one household is given of IPv6: counted as one address."""
 
@@ -61,16 +67,27 @@ class Tokens:
 
     secret: str
     access_s: int
+    page_s: int
+    """How long a browser stays signed in."""
 
     def issue(self, *, person_id: str, sign_in_id: str, now: datetime) -> str:
         """Make an access token for one device."""
+        return self._sign(_API, self.access_s, person_id, sign_in_id, now)
+
+    def issue_to_page(self, *, person_id: str, sign_in_id: str, now: datetime) -> str:
+        """Make what a browser's cookie holds."""
+        return self._sign(_PAGES, self.page_s, person_id, sign_in_id, now)
+
+    def _sign(
+        self, audience: str, lives_s: int, person_id: str, sign_in_id: str, now: datetime
+    ) -> str:
         claims = {
             "iss": _ISSUER,
-            "aud": _AUDIENCE,
+            "aud": audience,
             "sub": person_id,
             "sid": sign_in_id,
             "iat": int(now.timestamp()),
-            "exp": int(now.timestamp()) + self.access_s,
+            "exp": int(now.timestamp()) + lives_s,
         }
         return jwt.encode(claims, self.secret, algorithm=_ALGORITHM)
 
@@ -80,12 +97,23 @@ class Tokens:
         Raises:
             Refusal: it is not ours, or over.
         """
+        return self._read(_API, token, now)
+
+    def read_of_page(self, token: str, *, now: datetime) -> Claims:
+        """Check what a browser's cookie holds.
+
+        Raises:
+            Refusal: it is not ours, or over.
+        """
+        return self._read(_PAGES, token, now)
+
+    def _read(self, audience: str, token: str, now: datetime) -> Claims:
         try:
             claims = jwt.decode(
                 token,
                 self.secret,
                 algorithms=[_ALGORITHM],
-                audience=_AUDIENCE,
+                audience=audience,
                 issuer=_ISSUER,
                 options={
                     "require": ["aud", "exp", "iat", "iss", "sid", "sub"],
@@ -126,6 +154,8 @@ class Tokens:
 class SignedIn:
     """What a device is given."""
 
+    person_id: str
+    sign_in_id: str
     access_token: str
     refresh_token: str
     expires_in_s: int
@@ -248,6 +278,8 @@ def _tokens(
     tokens: Tokens, *, person_id: str, sign_in_id: str, refresh_token: str, now: datetime
 ) -> SignedIn:
     return SignedIn(
+        person_id=person_id,
+        sign_in_id=sign_in_id,
         access_token=tokens.issue(person_id=person_id, sign_in_id=sign_in_id, now=now),
         refresh_token=refresh_token,
         expires_in_s=tokens.access_s,
@@ -290,7 +322,13 @@ def refresh(
 def sign_out(session: Session, *, tokens: Tokens, refresh_token: str, now: datetime) -> None:
     """Sign the device out that this token, new or old, was given to."""
     sign_in_id = tokens.unseal(refresh_token)
-    if sign_in_id is not None and people.revoke(session, sign_in_id=sign_in_id, now=now):
+    if sign_in_id is not None:
+        end(session, sign_in_id=sign_in_id, now=now)
+
+
+def end(session: Session, *, sign_in_id: str, now: datetime) -> None:
+    """Sign a device out, at once; its streams end."""
+    if people.revoke(session, sign_in_id=sign_in_id, now=now):
         tell(session, topic(sign_in_id))
 
 
@@ -302,17 +340,15 @@ def topic(sign_in_id: str) -> str:
 def recognise(
     session: Session,
     *,
-    tokens: Tokens,
-    access_token: str,
+    claims: Claims,
     standing_of: Callable[[Session, str], Standing],
     now: datetime,
 ) -> Principal:
-    """Tell who holds this access token, and what they may act as now.
+    """Tell who holds a token that says this, and what they may act as now.
 
     Raises:
-        Refusal: the token is not ours or over, or its device was signed out.
+        Refusal: the token's device was signed out.
     """
-    claims = tokens.read(access_token, now=now)
     device = people.signed_in(session, sign_in_id=claims.sign_in_id, now=now)
     if device is None or device.person_id != claims.person_id:
         raise Refusal(Code.SESSION_ENDED)

@@ -2,32 +2,49 @@
 
 The language is what ``?lang=`` asks for, which a cookie then remembers; else the cookie's; else
 what the browser prefers. All that others wrote (a merchant's name, a bank's model) goes through
-Jinja's escaping, and the policy allows no script at all, so that what slips through is inert.
+Jinja's escaping, and the policy lets no script run that is not one of our files, so that what
+slips through is inert. What a page sends and shows is ours, too, but for a map's tiles, if the
+settings name where those come from.
 """
 
 import hashlib
+from dataclasses import dataclass
+from datetime import UTC, tzinfo
 from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated, Final
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, available_timezones
 
 from fastapi import Depends, Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from sqlmodel import Session
 
 from backend.api import words as api_words
 from backend.api.deps import get_parts
+from backend.db import notifications
 from backend.domain.lang import Lang
+from backend.principal import Principal, Scope
+from backend.settings import Settings
+from backend.web.reader import Reader
 from backend.web.words import TAGS, WORDS
 
 HERE: Final = Path(__file__).parent
 STATIC: Final = HERE / "static"
 COOKIE: Final = "lang"
+ZONE_COOKIE: Final = "tz"
 COOKIE_S: Final = 365 * 86_400
+_POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:{tiles}; "
+    "connect-src 'self'; manifest-src 'self'; worker-src 'self'; media-src 'self' blob:; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
 SAFE: Final = {
-    "content-security-policy": "default-src 'none'; style-src 'self'; img-src 'self'; "
-    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     "referrer-policy": "same-origin",  # a label's address is nobody else's business
     "x-content-type-options": "nosniff",
+    "content-security-policy": _POLICY.format(tiles=""),
+    "permissions-policy": "camera=(self), geolocation=(self), microphone=(), payment=()",
 }
 """On everything that a browser shows."""
 _LIVE: Final = {"cache-control": "no-store", "vary": "Accept-Language, Cookie"}
@@ -42,12 +59,38 @@ def lang_of(request: Request) -> Lang:
 ReadersLang = Annotated[Lang, Depends(lang_of)]
 
 
+def reader_of(request: Request) -> Reader:
+    """Tell who reads: their language, zone and time."""
+    zone = _zone(request.cookies.get(ZONE_COOKIE, ""))
+    return Reader(
+        lang=lang_of(request),
+        zone=zone or UTC,
+        is_zone_known=zone is not None,
+        now=get_parts(request).clock.now(),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visit:
+    """Who is signed in on this page, and from where their live events go on."""
+
+    who: Principal
+    last_event_id: int
+
+    @classmethod
+    def of(cls, session: Session, who: Principal) -> "Visit":
+        """Note a visit; call it before the page's own queries, so that nothing is missed."""
+        newest = notifications.last_seq(session, person_id=who.person_id)
+        return cls(who=who, last_event_id=newest)
+
+
 def page(
     request: Request,
     name: str,
     *,
     status: int = HTTPStatus.OK,
     keep: str = "",
+    visit: Visit | None = None,
     **values: object,
 ) -> HTMLResponse:
     """Fill a template in.
@@ -57,9 +100,11 @@ def page(
         name: of the template.
         status: of the answer.
         keep: what the language switch must not lose of the query, encoded.
+        visit: who is signed in; their page is live.
         values: the template's own.
     """
-    lang = lang_of(request)
+    reader = reader_of(request)
+    lang = reader.lang
     settings = get_parts(request).settings
     text = _TEMPLATES.get_template(name).render(
         w=WORDS[lang],
@@ -68,9 +113,16 @@ def page(
         tags=TAGS,
         keep=keep,
         is_demo=settings.demo,
+        visit=visit,
+        Scope=Scope,
+        path=request.url.path,
+        map_tiles=settings.map_tiles,
+        map_credit=settings.map_credit,
+        reader=reader,
+        **_said_by(reader),
         **values,
     )
-    headers = {**SAFE, **_LIVE, "content-language": TAGS[lang]}
+    headers = {**SAFE, **_LIVE, **_policy(settings), "content-language": TAGS[lang]}
     answer = HTMLResponse(text, status_code=status, headers=headers)
     if _asked(request) is not None:
         answer.set_cookie(
@@ -84,6 +136,19 @@ def page(
     return answer
 
 
+def _said_by(reader: Reader) -> dict[str, object]:
+    names = ("t", "ago", "at", "until", "span", "money", "metres", "in_minutes")
+    return {name: getattr(reader, name) for name in names}
+
+
+def _policy(settings: Settings) -> dict[str, str]:
+    """Allow pictures from where the map's tiles are, too."""
+    if not settings.map_tiles:
+        return {}
+    tiles = urlsplit(settings.map_tiles.replace("{s}", "*"))
+    return {"content-security-policy": _POLICY.format(tiles=f" {tiles.scheme}://{tiles.netloc}")}
+
+
 def _asked(request: Request) -> Lang | None:
     return _lang(request.query_params.get("lang", ""))
 
@@ -94,10 +159,31 @@ def _lang(tag: str) -> Lang | None:
     return Lang(primary) if primary in tuple(Lang) else None
 
 
-def _asset(name: str) -> str:
-    """The address of a static file, which changes when the file does."""
-    seal = hashlib.sha256((STATIC / name).read_bytes()).hexdigest()
-    return f"/static/{name}?v={seal[:12]}"
+_ZONES: Final = available_timezones()
+
+
+def _zone(name: str) -> tzinfo | None:
+    return ZoneInfo(name) if name in _ZONES else None
+
+
+def _seal() -> str:
+    """Name the state that all static files are in."""
+    digest = hashlib.sha256()
+    for path in sorted(STATIC.rglob("*")):
+        if path.is_file():
+            digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+SEAL: Final = _seal()
+
+
+def asset(name: str) -> str:
+    """Give the address of a static file: another one as soon as any file is another.
+
+    One folder for all, so that scripts and styles name each other as they lie.
+    """
+    return f"/static/{SEAL}/{name}"
 
 
 _TEMPLATES: Final = Environment(
@@ -107,5 +193,4 @@ _TEMPLATES: Final = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_TEMPLATES.globals["css"] = _asset("page.css")
-_TEMPLATES.globals["mark"] = _asset("mark.svg")
+_TEMPLATES.globals["asset"] = asset

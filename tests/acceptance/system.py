@@ -104,6 +104,7 @@ class Platform:
         """Wait until it says where it is, and remember that for the next start."""
         where: dict[str, str] = json.loads(self.process.says('"api"'))
         self.api, self.kind, self.provider = where["api"], where["broker"], where["provider"]
+        self.url = where["url"]
         self.bank_port = port_of(where["banks"])
         self._ports = (
             "--port", str(port_of(self.api)),

@@ -327,7 +327,7 @@ def test_the_person_is_written_to_in_the_language_they_signed_in_with(
 
 
 def test_a_code_hash_needs_the_servers_secret() -> None:
-    ours, theirs = (Tokens(secret=secret, access_s=1) for secret in ("a" * 32, "b" * 32))
+    ours, theirs = (Tokens(secret=secret, access_s=1, page_s=1) for secret in ("a" * 32, "b" * 32))
 
     assert ours.hash_of_code(code_id="1", code="123456") != theirs.hash_of_code(
         code_id="1", code="123456"

@@ -1,0 +1,226 @@
+// Forms that speak to the API: <form data-api="/api/v1/…" data-then="…">.
+//
+// A form keeps what was typed until it has been done. It sends one Idempotency-Key until the
+// answer has come, so that pressing again after a lost answer does nothing twice. What the API
+// says no to is shown in the form, in the reader's language, with what to do.
+//
+// Names of controls are paths into the body ("place.lat"). data-as says what a value is:
+//   int, float, bool, json, minor (an amount as people write it; data-digits: of its currency).
+// data-empty: "omit" (the default) or "null". data-then, on success:
+//   nothing: what is live looks again; "/x/{id}": go there, filled from the answer;
+//   "pay": to the provider's page; "show": the form's <template> is filled from the answer.
+const lang = document.documentElement.lang;
+const zh = lang.startsWith("zh");
+const t = (inChinese, inEnglish) => (zh ? inChinese : inEnglish);
+const API = "/api/v1";
+
+export function newKey() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+function minor(text, digits) {
+  const [whole, fraction = ""] = text.replace(/[\s,]/g, "").split(".");
+  if (!/^\d+$/.test(whole) || !/^\d*$/.test(fraction) || fraction.length > digits) return text;
+  return Number(whole + fraction.padEnd(digits, "0"));
+}
+
+function valueOf(control) {
+  if (control.type === "checkbox") return control.checked;
+  const text = control.value.trim();
+  switch (control.dataset.as) {
+    case "int": return text === "" ? "" : Number(text);
+    case "float": return text === "" ? "" : Number(text);
+    case "bool": return text === "true";
+    case "json": return text === "" ? "" : JSON.parse(text);
+    case "minor": return text === "" ? "" : minor(text, Number(control.dataset.digits ?? 2));
+    case "lines": return text === "" ? [] : text.split(/\s*\n\s*/);
+    default: return text;
+  }
+}
+
+export function bodyOf(form) {
+  const body = {};
+  for (const control of form.elements) {
+    if (!control.name || control.disabled || (control.type === "radio" && !control.checked)) continue;
+    let value = valueOf(control);
+    if (value === "") {
+      if (control.dataset.empty !== "null") continue;
+      value = null;
+    }
+    const path = control.name.split(".");
+    const last = path.pop();
+    let into = body;
+    for (const step of path) into = into[step] ??= {};
+    into[last] = value;
+  }
+  return body;
+}
+
+export class Problem extends Error {
+  constructor(told) {
+    super(told.detail || told.title);
+    this.told = told;
+  }
+}
+
+// Throws Problem when the API says no, TypeError when nothing could be reached.
+export async function send(path, body, { key = newKey(), raw } = {}) {
+  const answer = await fetch(path, {
+    method: "POST",
+    headers: { "content-type": raw ?? "application/json", "accept-language": lang, "idempotency-key": key },
+    body: raw ? body : JSON.stringify(body),
+  });
+  const text = await answer.text();
+  let told = {};
+  try { told = text ? JSON.parse(text) : {}; } catch { told = { title: text.slice(0, 200) }; }
+  if (!answer.ok) throw new Problem({ status: answer.status, title: answer.statusText, ...told });
+  return told;
+}
+
+export async function get(path) {
+  const answer = await fetch(path, { headers: { "accept-language": lang } });
+  const told = await answer.json();
+  if (!answer.ok) throw new Problem(told);
+  return told;
+}
+
+export function lookAgain() {
+  document.body.dispatchEvent(new CustomEvent("news"));
+}
+
+function clear(form) {
+  for (const each of form.querySelectorAll(".problem")) each.remove();
+  for (const each of form.querySelectorAll("[aria-invalid]")) each.removeAttribute("aria-invalid");
+}
+
+export function show(form, told) {
+  clear(form);
+  const box = document.createElement("div");
+  box.className = "problem";
+  box.role = "alert";
+  const title = document.createElement("strong");
+  title.textContent = told.title;
+  box.append(title);
+  if (told.detail && !told.errors) {
+    const detail = document.createElement("p");
+    detail.textContent = told.detail;
+    box.append(detail);
+  }
+  for (const error of told.errors ?? []) {
+    const name = error.field ?? error.pointer ?? "";
+    const control = [...form.elements].find((each) => each.name && (each.name === name || name.endsWith(each.name)));
+    const label = control?.labels?.[0]?.textContent.trim() ?? name;
+    const line = document.createElement("p");
+    line.textContent = `${label}${zh ? "：" : ": "}${error.detail ?? error.message ?? ""}`;
+    box.append(line);
+    control?.setAttribute("aria-invalid", "true");
+  }
+  (form.querySelector("[data-problem]") ?? form).append(box);
+  (form.querySelector("[aria-invalid]") ?? form.querySelector("button"))?.focus();
+}
+
+const AWAY = () => ({
+  title: t("沒有網絡", "No connection"),
+  detail: t("還沒有發出。請在有網絡時再按一次，不會重複。", "It was not sent, or not answered. Press again when you are connected: it is done once."),
+});
+
+async function payAt(payment) {
+  for (let tries = 0; tries < 40; tries += 1) {
+    if (payment.pay_url) { location.assign(payment.pay_url); return; }
+    await new Promise((go) => setTimeout(go, 250));
+    payment = await get(`${API}/payments/${payment.id}`);
+    if (payment.state === "failed") break;
+  }
+  lookAgain();
+}
+
+function go(form, told) {
+  const then = form.dataset.then ?? "";
+  if (then === "pay") return payAt(told);
+  if (then === "show") return fill(form, told);
+  if (then.startsWith("/")) {
+    location.assign(then.replace(/\{([\w.]+)\}/g, (_, path) => encodeURIComponent(path.split(".").reduce((at, step) => at?.[step], told) ?? "")));
+    return undefined;
+  }
+  if (form.dataset.done) note(form.dataset.done);
+  form.closest("dialog")?.close();
+  if (!form.hasAttribute("data-keep")) form.reset();
+  lookAgain();
+  return undefined;
+}
+
+function fill(form, told) {
+  const shown = form.querySelector("template").content.cloneNode(true);
+  for (const slot of shown.querySelectorAll("[data-slot]")) {
+    const value = slot.dataset.slot.split(".").reduce((at, step) => at?.[step], told);
+    if (slot.tagName === "A") slot.href = value;
+    if (slot.dataset.slot && !slot.hasAttribute("data-only-href")) slot.textContent = value ?? "";
+  }
+  form.querySelector("[data-shown]")?.replaceChildren(shown);
+  lookAgain();
+}
+
+export function note(text) {
+  let box = document.getElementById("note");
+  if (!box) {
+    box = document.createElement("div");
+    box.id = "note";
+    box.role = "status";
+    document.body.append(box);
+  }
+  box.textContent = text;
+  box.hidden = false;
+  clearTimeout(note.timer);
+  note.timer = setTimeout(() => { box.hidden = true; }, 5000);
+}
+
+const keys = new WeakMap();
+
+async function submit(form, button) {
+  if (form.dataset.ask && !confirm(form.dataset.ask)) return;
+  if (form.ariaBusy === "true") return;
+  clear(form);
+  const body = bodyOf(form);
+  if (button?.name) body[button.name] = button.dataset.as === "json" ? JSON.parse(button.value) : button.value;
+  const path = form.dataset.api.replace(/\{([\w.]+)\}/g, (_, name) => { const value = body[name]; delete body[name]; return encodeURIComponent(value ?? ""); });
+  const text = JSON.stringify([path, body]);
+  const kept = keys.get(form);
+  const key = kept?.text === text ? kept.key : newKey();
+  keys.set(form, { text, key });
+  form.ariaBusy = "true";
+  try {
+    const queue = form.hasAttribute("data-queue") ? await import("./queue.js") : null;
+    const told = queue ? await queue.act(form, path, body, key) : await send(path, body, { key });
+    keys.delete(form);
+    if (told !== undefined) await go(form, told);
+  } catch (problem) {
+    if (problem instanceof Problem) {
+      keys.delete(form);
+      if (problem.told.status === 401) { location.assign(`/sign-in?next=${encodeURIComponent(location.pathname)}`); return; }
+      show(form, problem.told);
+    } else if (problem instanceof TypeError) {
+      show(form, AWAY());
+    } else {
+      throw problem;
+    }
+  } finally {
+    form.ariaBusy = "false";
+  }
+}
+
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (!form.dataset.api) return;
+  event.preventDefault();
+  submit(form, event.submitter);
+});
+
+// Buttons that open and close the dialog they name.
+document.addEventListener("click", (event) => {
+  const opener = event.target.closest("[data-opens]");
+  if (opener) document.getElementById(opener.dataset.opens)?.showModal();
+  const copier = event.target.closest("[data-copy]");
+  if (copier) navigator.clipboard?.writeText(copier.dataset.copy).then(() => note(t("已複製", "Copied")));
+  if (event.target.closest("[data-closes]") || event.target.tagName === "DIALOG") event.target.closest("dialog")?.close();
+});

@@ -1,0 +1,29 @@
+// What happens to the reader, as it happens: each live part of the page looks again.
+//
+// htmx holds the stream, goes back after a break with the number of the last event it heard, and
+// is told all that came in between. Several events at once are looked at once.
+let timer = 0;
+function soon() {
+  clearTimeout(timer);
+  timer = setTimeout(() => document.body.dispatchEvent(new CustomEvent("news")), 60);
+}
+
+document.addEventListener("htmx:sse:after:message", (event) => {
+  const { message } = event.detail;
+  document.body.dispatchEvent(new CustomEvent("heard", { detail: message }));
+  soon();
+});
+document.addEventListener("htmx:sse:after:connection", () => document.body.removeAttribute("data-away"));
+document.addEventListener("htmx:sse:error", (event) => {
+  if (event.detail.status === 401) location.reload();
+  document.body.dataset.away = "";
+});
+// A first connection that failed is not tried again by itself.
+document.addEventListener("htmx:error", (event) => {
+  if (event.target.id !== "stream") return;
+  document.body.dataset.away = "";
+  setTimeout(() => globalThis.htmx.trigger(event.target, "again"), 2000);
+});
+addEventListener("offline", () => { document.body.dataset.away = ""; });
+addEventListener("online", () => { document.body.removeAttribute("data-away"); soon(); });
+addEventListener("pageshow", (event) => { if (event.persisted) soon(); });
