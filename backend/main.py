@@ -96,7 +96,11 @@ def make_parts(
         settings=settings,
         database=database,
         clock=clock or SystemClock(),
-        tokens=Tokens(secret=token_secret(settings), access_s=settings.access_token_s, page_s=settings.refresh_token_s),
+        tokens=Tokens(
+            secret=token_secret(settings),
+            access_s=settings.access_token_s,
+            page_s=settings.refresh_token_s,
+        ),
         code_sender=code_sender or ConsoleSender(),
         hub=hub,
         standing_of=standing_of,

@@ -9,10 +9,12 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final, TypeVar
 
+from backend.db.tables.rentals import JobKind
 from backend.domain.cancellation import CancelStage
 from backend.domain.lang import Lang
 from backend.domain.rental import RentalEvent, RentalState, Stage
 from backend.domain.tariff import LineKind
+from backend.services.whereabouts import Errand
 
 _E = TypeVar("_E", bound=StrEnum)
 Texts = Mapping[Lang, str]
@@ -152,5 +154,17 @@ CANCEL_STAGES: Final = _all(
         CancelStage.ACCEPTED: ("已有人接單", "Somebody has accepted"),
         CancelStage.DELIVERING: ("已在路上", "Somebody is on the way"),
         CancelStage.EXCUSED: ("讓您久等了，取消免費", "You were kept waiting: it is free"),
+    },
+)
+JOBS: Final = _all(
+    JobKind, {JobKind.DELIVERY: ("配送", "Delivery"), JobKind.COLLECTION: ("取回", "Collection")}
+)
+ERRANDS: Final = _all(
+    Errand,
+    {
+        Errand.PICK_UP: ("取充電寶", "Pick up the power bank"),
+        Errand.DELIVER: ("送給租用人", "Bring it to the renter"),
+        Errand.COLLECT: ("向租用人取回", "Fetch it from the renter"),
+        Errand.CHECK_IN: ("送回商戶", "Bring it home"),
     },
 )

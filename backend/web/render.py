@@ -8,8 +8,10 @@ settings name where those come from.
 """
 
 import hashlib
+import json
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated, Final
@@ -194,3 +196,5 @@ _TEMPLATES: Final = Environment(
     lstrip_blocks=True,
 )
 _TEMPLATES.globals["asset"] = asset
+_TEMPLATES.filters["json"] = partial(json.dumps, ensure_ascii=False)
+"""For an attribute: a string, which is then escaped like any other."""

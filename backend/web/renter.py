@@ -21,6 +21,7 @@ from backend.domain.rental import RentalState
 from backend.services import rentals
 from backend.web import names
 from backend.web import offer as told
+from backend.web.points import point
 from backend.web.render import SAFE, ReadersLang, Visit, asset, page
 from backend.web.visitors import Visitor
 from backend.web.words import TAGS, WORDS
@@ -128,9 +129,13 @@ def one(
     who = visitor
     visit = Visit.of(session, who)
     rental = api.one(rental_id, session, who, now, lang)
-    way = None
+    way, points = None, []
     if rental.state in _ON_THE_WAY:
         way = delivery.follow(rental_id, session, who, now)
+        comes = point("shop", rental.merchant, rental.merchant.name)
+        if way.position is not None:
+            comes = point("staff", way.position, way.staff or "")
+        points = [point("door", rental.place, rental.place.address), comes]
     is_billed = rental.state in _BILLED
     return page(
         request,
@@ -138,6 +143,7 @@ def one(
         visit=visit,
         rental=rental,
         way=way,
+        points=points,
         disputes=disputes.mine(rental_id, session, who).items if is_billed else [],
         credits=disputes.credits_of_mine(rental_id, session, who) if is_billed else None,
         label=label_of(label) or "",

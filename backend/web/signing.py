@@ -17,7 +17,7 @@ from backend.api.deps import PAGE_COOKIE, AppParts, Asker, DbSession, Now, is_fr
 from backend.api.schemas import Phone
 from backend.domain.errors import Code, Refusal
 from backend.services import signin
-from backend.settings import Settings, is_loopback
+from backend.settings import is_loopback
 from backend.web.render import SAFE, ReadersLang, page, reader_of
 
 router = APIRouter(include_in_schema=False)
@@ -132,7 +132,14 @@ def sign_in(
     token = parts.tokens.issue_to_page(
         person_id=signed_in.person_id, sign_in_id=signed_in.sign_in_id, now=now
     )
-    answer.set_cookie(PAGE_COOKIE, token, max_age=parts.tokens.page_s, **_kept(parts.settings))
+    answer.set_cookie(
+        PAGE_COOKIE,
+        token,
+        max_age=parts.tokens.page_s,
+        httponly=True,  # from scripts
+        samesite="lax",  # and from other sites
+        secure=parts.settings.public_url.startswith("https:"),
+    )
     return answer
 
 
@@ -145,19 +152,13 @@ def sign_out(
     if who is not None:
         signin.end(session, sign_in_id=who.sign_in_id, now=now)
     answer = RedirectResponse("/", HTTPStatus.SEE_OTHER, headers=SAFE)
-    answer.delete_cookie(PAGE_COOKIE, **_kept(parts.settings))
+    answer.delete_cookie(PAGE_COOKIE)
     return answer
 
 
 def _guard(request: Request) -> None:
     if not is_from_our_page(request):
         raise Refusal(Code.FORBIDDEN)
-
-
-def _kept(settings: Settings) -> dict[str, object]:
-    """How a browser keeps the cookie: from scripts, and from other sites."""
-    secure = settings.public_url.startswith("https:")
-    return {"httponly": True, "samesite": "lax", "secure": secure, "path": "/"}
 
 
 def as_number(typed: str) -> str | None:

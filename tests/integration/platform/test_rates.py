@@ -7,7 +7,9 @@ from backend.api.rates import Kind, RateLimit, Shares, kind_of
 from backend.services.signin import Tokens
 from tests.integration.platform.conftest import HandClock
 
-TOKENS = Tokens(secret="a secret for tests only, long enough 0123456789", access_s=10**9, page_s=10**9)
+TOKENS = Tokens(
+    secret="a secret for tests only, long enough 0123456789", access_s=10**9, page_s=10**9
+)
 
 
 async def _yes(_scope, _receive, send):

@@ -1,0 +1,97 @@
+// What staff do while there is no connection waits here, and says so.
+//
+// An act is kept in this browser before it is sent, with its own Idempotency-Key, and taken off
+// when it was answered: so it is done once, in the order it was meant, also if the page is closed
+// in between. What is refused then is shown with its reason, until it has been read.
+import { note, Problem, send, show, lookAgain, newKey } from "./forms.js";
+
+const zh = document.documentElement.lang.startsWith("zh");
+const t = (inChinese, inEnglish) => (zh ? inChinese : inEnglish);
+const KEPT = "lendwatt.queue";
+const read = () => JSON.parse(localStorage.getItem(KEPT) ?? "[]");
+const write = (acts) => { localStorage.setItem(KEPT, JSON.stringify(acts)); draw(); };
+let isSending = false;
+
+// Answers what the API said; undefined if it waits.
+export async function act(form, path, body, key) {
+  if (read().length === 0) {
+    try {
+      return await send(path, body, { key });
+    } catch (problem) {
+      if (problem instanceof Problem && problem.told.status < 500 && problem.told.status !== 429) throw problem;
+    }
+  }
+  if (!read().some((each) => each.key === key)) {
+    write([...read(), { key, path, body, label: form.dataset.queue, at: Date.now() }]);
+  }
+  form.reset();
+  note(t("沒有網絡，已記下，會自動發出", "No connection: noted, and sent by itself later"));
+  work();
+  return undefined;
+}
+
+async function work() {
+  if (isSending) return;
+  isSending = true;
+  try {
+    for (let first = read().find((each) => !each.refused); first; first = read().find((each) => !each.refused)) {
+      const { key } = first;
+      try {
+        await send(first.path, first.body, { key });
+        write(read().filter((each) => each.key !== key));
+        note(t(`已發出：${first.label}`, `Sent: ${first.label}`));
+      } catch (problem) {
+        if (!(problem instanceof Problem) || problem.told.status >= 500 || problem.told.status === 429) break;
+        write(read().map((each) => (each.key === key ? { ...each, refused: problem.told } : each)));
+      }
+      lookAgain();
+    }
+  } finally {
+    isSending = false;
+  }
+}
+
+function draw() {
+  for (const slot of document.querySelectorAll("[data-queue-shown]")) {
+    const acts = read();
+    slot.replaceChildren(...acts.map((each) => {
+      const box = document.createElement("div");
+      box.className = "problem queued";
+      box.role = "status";
+      const title = document.createElement("strong");
+      title.textContent = each.refused ? `${each.label}${t("：", ": ")}${each.refused.title}` : `${each.label}${t("：等待網絡", ": waits for a connection")}`;
+      box.append(title);
+      if (each.refused) {
+        const detail = document.createElement("p");
+        detail.textContent = each.refused.detail ?? "";
+        const read_ = document.createElement("button");
+        read_.className = "quiet";
+        read_.textContent = t("知道了", "I see");
+        read_.addEventListener("click", () => write(read().filter((one) => one.key !== each.key)));
+        box.append(detail, read_);
+      }
+      return box;
+    }));
+  }
+}
+
+addEventListener("online", work);
+addEventListener("storage", draw);
+setInterval(() => { if (read().some((each) => !each.refused)) work(); }, 5000);
+document.addEventListener("htmx:after:swap", draw);
+draw();
+work();
+
+// Where I am, while I am on shift and this page is open: every 15 s at most.
+let toldAt = 0;
+if (document.querySelector("[data-tells]") && navigator.geolocation) {
+  navigator.geolocation.watchPosition(async ({ coords }) => {
+    if (Date.now() - toldAt < 15000) return;
+    toldAt = Date.now();
+    try {
+      await send("/api/v1/staff/position", { lat: coords.latitude, lng: coords.longitude }, { key: newKey() });
+    } catch (away) {
+      if (away instanceof Problem && away.told.status === 401) location.reload();
+    }
+  }, () => {}, { enableHighAccuracy: true, maximumAge: 10000 });
+}
