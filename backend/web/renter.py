@@ -6,6 +6,7 @@ otherwise have to know is in neither.
 
 from http import HTTPStatus
 from typing import Annotated, Final
+from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
@@ -39,8 +40,8 @@ _PAGE: Final = 20
 def label_of(typed: str) -> str | None:
     """Give the token of a label, from itself or its link; None if it is none."""
     try:
-        return _LABEL.validate_python(typed.strip().rstrip("/").partition("?")[0])
-    except ValidationError:
+        return _LABEL.validate_python(urlsplit(typed.strip()).path.rstrip("/"))
+    except (ValidationError, ValueError):  # ValueError: a link that is none
         return None
 
 
@@ -112,7 +113,7 @@ def mine(
 def one(
     *,
     request: Request,
-    rental_id: Id,
+    rental_id: str,
     session: DbSession,
     visitor: Visitor,
     now: Now,

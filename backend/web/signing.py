@@ -144,9 +144,7 @@ def sign_in(
 
 
 @router.post("/sign-out")
-def sign_out(
-    *, request: Request, parts: AppParts, session: DbSession, now: Now, who: Asker
-) -> Response:
+def sign_out(request: Request, session: DbSession, now: Now, who: Asker) -> Response:
     """Sign this browser out, at once; doing it again changes nothing."""
     _guard(request)
     if who is not None:

@@ -64,14 +64,8 @@ class Words:
     deposit: str
     costs_more: str
     rent: str
-    rent_more: str
-    rent_api: str
     again: str
     another: str
-    just_now: str
-    minutes_ago: str
-    hours_ago: str
-    days_ago: str
     advice: Mapping[WhyNot, str]
     """What to do about each reason against."""
 
@@ -134,14 +128,8 @@ _ZH: Final = Words(
     deposit="押金",
     costs_more="已含配送費。押金只凍結，付款後解凍。",
     rent="租用這個充電寶",
-    rent_more="本頁面暫時還不能下單。目前由應用程式登入後，通過 API 提出：",
-    rent_api="查看 API 說明",
     again="重新查看",
     another="查看另一個充電寶",
-    just_now="剛剛",
-    minutes_ago="{n} 分鐘前",
-    hours_ago="{n} 小時前",
-    days_ago="{n} 天前",
     advice=MappingProxyType(
         {
             WhyNot.NOT_REGISTERED: "請核對代碼，或換一個充電寶。",
@@ -163,7 +151,7 @@ _ZH: Final = Words(
         }
     ),
     thanks="謝謝您",
-    thanks_app="您的訂單在您的應用程式中繼續。",
+    thanks_app="您的訂單在您的應用程式中繼續，也可以在這裡登入後查看。",
     thanks_payment="任何人都能打開這個頁面，所以這裡不顯示訂單內容。付款結果請在應用程式中查看。",
     thanks_close="現在可以關閉本頁面。",
     no_bank="沒有這個代碼的充電寶",
@@ -226,15 +214,8 @@ _EN: Final = Words(
     deposit="Deposit",
     costs_more="Delivery included. The deposit is only held, and freed when you have paid.",
     rent="Rent this bank",
-    rent_more="This page cannot take your request yet. For now an app makes it over the API, "
-    "once you have signed in:",
-    rent_api="Read the API description",
     again="Look again",
     another="Look at another power bank",
-    just_now="just now",
-    minutes_ago="{n} min ago",
-    hours_ago="{n} h ago",
-    days_ago="{n} days ago",
     advice=MappingProxyType(
         {
             WhyNot.NOT_REGISTERED: "Check the code, or take another one.",
@@ -261,7 +242,7 @@ _EN: Final = Words(
         }
     ),
     thanks="Thank you",
-    thanks_app="Your rental goes on in your app.",
+    thanks_app="Your rental goes on in your app, or here once you have signed in.",
     thanks_payment="Anybody can open this page, so it tells nothing about the rental. Your app "
     "shows how the payment went.",
     thanks_close="You can close this page now.",

@@ -1,0 +1,163 @@
+"""What holds on every page: accessible, light, inert to what people write, and it catches up."""
+
+import gzip
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from playwright.sync_api import Page, Route, expect
+
+from tests.acceptance.city import City
+from tests.browser.browsing import DESKTOP, PHONE, Desk, Window
+from tests.browser.test_renter import asks
+
+pytestmark = pytest.mark.browser
+AXE: Final = (Path(__file__).parents[1] / "vendor" / "axe.js").read_text()
+SCRIPTS: Final = (
+    "<script>window.hit=1</script>",
+    '"><img src=x onerror=window.hit=1>',
+    "'); window.hit=1; ('",
+    "{{ 7 * 7 }}",
+    "</title><svg/onload=window.hit=1>",
+    "javascript:window.hit=1",
+)
+LIGHT_BYTES: Final = 250_000
+
+
+def violations(page: Page) -> list[str]:
+    """What axe has against a page, in WCAG 2.2 AA and its best practices."""
+    page.evaluate(AXE)
+    found: list[dict[str, Any]] = page.evaluate("async () => (await axe.run()).violations")
+    return [
+        f"{each['id']}: {node['html'][:120]} {node['failureSummary'][:200]}"
+        for each in found
+        for node in each["nodes"]
+    ]
+
+
+@pytest.mark.parametrize("lang", ["zh", "en"])
+@pytest.mark.parametrize("size", [PHONE, DESKTOP], ids=["phone", "desktop"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_renters_and_staffs_pages_are_accessible(
+    desk: Desk, city: City, lang: str, size: dict[str, int], scheme: Any
+) -> None:
+    shop = city.shop()
+    bank = city.bank(shop)
+    with desk.window(lang, size=size, color_scheme=scheme) as window:
+        for path in ("/", "/b/nothing", "/sign-in", "/offline", bank.label):
+            assert violations(window.opens(path)) == [], path
+        asks(window, bank.label, shop.staff.phone)
+        rental = window.page.url
+        for path in (rental, "/rentals", "/me", "/staff", f"/b/{city.bank(shop).token}"):
+            page = window.opens(path)
+            expect(page.locator("h1")).to_be_visible()
+            assert violations(page) == [], path
+            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
+
+
+def test_a_renters_path_is_light(desk: Desk, city: City) -> None:
+    """All that comes over the wire from the label to the rental, as if it were compressed."""
+    bank = city.bank(city.shop())
+    sizes: dict[str, int] = {}
+    with desk.window("zh") as window:
+        window.page.on("response", lambda answer: weigh(answer, sizes))
+        asks(window, bank.label, city.person().phone)
+        expect(window.page.locator(".code")).to_be_visible()
+    assert sum(sizes.values()) < LIGHT_BYTES, sizes
+
+
+def weigh(answer: Any, sizes: dict[str, int]) -> None:
+    if answer.ok and "/stream" not in answer.url:
+        sizes[answer.url] = len(gzip.compress(answer.body()))
+
+
+def test_what_people_write_does_nothing(desk: Desk, city: City) -> None:
+    shop = city.shop()
+    bank = city.bank(shop)
+    renter = city.person()
+    shop.owner.does(f"/merchants/{shop.id}", {"name": SCRIPTS[0]})
+    rental = city.rental(
+        shop, bank, renter, door={"lat": 31.2304, "lng": 121.4737, "address": " ".join(SCRIPTS)}
+    )
+    with desk.window("en") as window:
+        window.opens("/sign-in")
+        window.signs_in(renter.phone)
+        for path in (f"/rentals/{rental.id}", "/rentals"):
+            is_inert(window, path)
+    with desk.window("en") as window:
+        window.opens("/sign-in")
+        window.signs_in(shop.staff.phone)
+        (job,) = shop.staff.jobs(rental.id)
+        for path in ("/staff", f"/staff/jobs/{job['id']}"):
+            is_inert(window, path)
+
+
+def is_inert(window: Window, path: str) -> None:
+    page = window.opens(path)
+    expect(page.get_by_text(SCRIPTS[0]).first).to_be_visible()
+    assert page.evaluate("window.hit") is None, path
+
+
+def test_a_dropped_stream_is_resumed_and_nothing_is_lost(desk: Desk, city: City) -> None:
+    shop = city.shop()
+    bank = city.bank(shop)
+    with desk.window("en") as window:
+        rental_id = asks(window, bank.label, city.person().phone)
+        window.is_headed("", "Looking for somebody to bring it")
+        window.page.context.set_offline(True)
+        expect(window.page.locator(".away")).to_be_visible()
+        (job,) = shop.staff.jobs(rental_id)
+        shop.staff.does(f"/staff/jobs/{job['id']}/accept")
+        window.page.context.set_offline(False)
+        window.is_headed("", "Accepted, about to set out")
+        expect(window.page.locator(".away")).to_be_hidden()
+        window.wrong.clear()  # the browser noted each attempt
+        shop.staff.does(f"/staff/jobs/{job['id']}/set-out", {"qr_token": bank.token})
+        window.is_headed("", "On its way to you")
+
+
+def test_what_staff_do_without_a_connection_is_done_once_it_is_back(desk: Desk, city: City) -> None:
+    shop = city.shop()
+    bank = city.bank(shop)
+    rental = city.rental(shop, bank).take_along()
+    (job,) = shop.staff.jobs(rental.id)
+    with desk.window("en") as window:
+        window.opens(f"/sign-in?next=/staff/jobs/{job['id']}")
+        window.signs_in(shop.staff.phone)
+        window.is_headed("", "Bring it to the renter")
+        window.page.wait_for_function("document.querySelector('[data-queue-shown]')")
+        lost: list[str] = []
+        window.page.route("**/hand-over", lambda route: loses_answer(route, lost))
+        window.page.fill("#code", rental.now()["code"])
+        window.page.click("#by-code button")
+        expect(window.page.locator(".queued")).to_contain_text("waits for a connection")
+        rental.reaches("delivered")  # it had arrived: only the answer was lost
+        window.page.unroute("**/hand-over")
+        expect(window.page.locator(".queued")).to_have_count(0)
+        assert [step["event"] for step in rental.now()["steps"]].count("hand_over") == 1
+        window.wrong.clear()  # the browser noted the answers that were lost
+    assert lost
+
+
+def loses_answer(route: Route, lost: list[str]) -> None:
+    if not lost:
+        route.fetch()
+        lost.append(route.request.url)
+    route.abort()
+
+
+def test_a_form_says_what_is_wrong_and_keeps_what_was_typed(desk: Desk, city: City) -> None:
+    shop = city.shop()
+    bank, other = city.bank(shop), city.bank(shop)
+    rental = city.rental(shop, bank)
+    rental.bring()
+    with desk.window("en") as window:
+        window.opens(f"/sign-in?next=/rentals/{rental.id}")
+        window.signs_in(rental.renter.phone)
+        window.page.fill("#label", other.label)
+        window.presses("", "Next: the deposit")
+        expect(window.page.locator(".problem")).to_be_visible()
+        expect(window.page.locator("#label")).to_have_value(other.label)
+        window.page.fill("#label", bank.label)
+        window.presses("", "Next: the deposit")
+        window.is_headed("", "The deposit is next")
