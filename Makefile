@@ -1,7 +1,7 @@
 # One command for each thing one does here: `make help`.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test check rows bench clean
+.PHONY: help setup demo test check rows screenshots bench clean
 MAKEFLAGS += --no-print-directory
 
 # The Python to build the environment with: make PYTHON=/path/to/python3.12 setup
@@ -34,6 +34,10 @@ check: setup ## Format, lint, types, import arrows, published contract, lock fil
 rows: setup ## Every row of the spec: pass, fail or missing
 	@.ci/programs
 	@$(BIN)/python -m tests.rows
+
+screenshots: setup ## Pictures of every page, in both languages, phone and desktop, into screenshots/
+	@.ci/programs
+	@LENDWATT_SCREENSHOTS=screenshots $(BIN)/pytest -q tests/browser
 
 bench: setup ## Messages per second and latencies, beside their floors
 	@$(BIN)/python -m tests.benchmarks.run
