@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import segno
 from playwright.sync_api import Browser as Chromium
 from playwright.sync_api import Page, expect
 
@@ -15,6 +16,7 @@ from tests.acceptance.processes import BOUND_S
 
 PHONE: Final = {"width": 390, "height": 844}
 DESKTOP: Final = {"width": 1280, "height": 900}
+FILM_WIDTH, FILM_HEIGHT = 640, 480
 TAGS: Final = {"zh": "zh-TW", "en": "en-GB"}
 expect.set_options(timeout=BOUND_S * 1000)
 
@@ -71,6 +73,22 @@ class Desk:
     chromium: Chromium
     city: City
     pictures: Path | None
+    camera: Path
+
+    def holds_before_the_camera(self, text: str) -> None:
+        """Have the browser's camera film a label with this text, as a real camera sees it: grey."""
+        code = segno.make(text, error="m")
+        scale = FILM_HEIGHT // (code.symbol_size(border=6)[1])
+        rows = [bytes(row) for row in code.matrix_iter(scale=scale, border=6)]
+        side = len(rows)
+        left, top = (FILM_WIDTH - side) // 2, (FILM_HEIGHT - side) // 2
+        luma = bytearray(b"\xb4" * (FILM_WIDTH * FILM_HEIGHT))
+        for y, row in enumerate(rows):
+            at = (top + y) * FILM_WIDTH + left
+            luma[at : at + side] = bytes(0x28 if dark else 0xDC for dark in row)
+        colours = b"\x80" * (FILM_WIDTH * FILM_HEIGHT // 2)
+        head = f"YUV4MPEG2 W{FILM_WIDTH} H{FILM_HEIGHT} F10:1 Ip A1:1 C420jpeg\n".encode()
+        self.camera.write_bytes(head + (b"FRAME\n" + luma + colours) * 2)
 
     @contextmanager
     def window(

@@ -17,7 +17,13 @@ PICTURES = "LENDWATT_SCREENSHOTS"
 
 
 @pytest.fixture(scope="session")
-def chromium() -> Iterator[Browser]:
+def camera(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file that the browser's camera films; see ``Desk.holds_before_the_camera``."""
+    return tmp_path_factory.mktemp("camera") / "film.y4m"
+
+
+@pytest.fixture(scope="session")
+def chromium(camera: Path) -> Iterator[Browser]:
     path = shutil.which("chromium")
     assert path is not None
     with sync_playwright() as playwright:
@@ -27,6 +33,7 @@ def chromium() -> Iterator[Browser]:
                 "--no-sandbox",  # CI runs as root
                 "--use-fake-ui-for-media-stream",
                 "--use-fake-device-for-media-stream",
+                f"--use-file-for-fake-video-capture={camera}",
             ],
         )
         yield browser
@@ -34,9 +41,9 @@ def chromium() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def desk(chromium: Browser, city: City) -> Desk:  # noqa: F811
+def desk(chromium: Browser, city: City, camera: Path) -> Desk:  # noqa: F811
     folder = os.environ.get(PICTURES)
     pictures = None if not folder else Path(folder)
     if pictures is not None:
         pictures.mkdir(parents=True, exist_ok=True)
-    return Desk(chromium=chromium, city=city, pictures=pictures)
+    return Desk(chromium=chromium, city=city, pictures=pictures, camera=camera)

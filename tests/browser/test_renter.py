@@ -76,3 +76,28 @@ def pays(window: Window) -> None:
     window.page.click("button[value=pay]")
     window.page.click("a.yes")
     window.page.wait_for_url("**/rentals/*")
+
+
+def test_a_label_before_the_camera_starts_the_charge(desk: Desk, city: City) -> None:
+    shop = city.shop()
+    bank = city.bank(shop)
+    rental = city.rental(shop, bank).bring()
+    desk.holds_before_the_camera(bank.label)
+    with desk.window("en", permissions=["camera"]) as window:
+        window.opens(f"/sign-in?next=/rentals/{rental.id}")
+        window.signs_in(rental.renter.phone)
+        window.presses("打開相機掃碼", "Scan with the camera")
+        window.is_headed("等待支付押金", "The deposit is next")
+
+
+def test_whoever_has_a_bank_and_scans_it_comes_to_their_rental(desk: Desk, city: City) -> None:
+    shop = city.shop()
+    bank = city.bank(shop)
+    rental = city.rental(shop, bank).bring()
+    with desk.window("en") as window:
+        window.opens("/sign-in")
+        window.signs_in(rental.renter.phone)
+        window.opens(bank.label)
+        window.is_headed("已送到，掃碼充電", "It is here: scan to charge")
+        window.presses("下一步：押金", "Next: the deposit")
+        window.is_headed("等待支付押金", "The deposit is next")
