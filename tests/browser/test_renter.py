@@ -1,6 +1,7 @@
 """A renter's way through the pages, from the label to the receipt."""
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.acceptance.city import City
 from tests.browser.browsing import DESKTOP, PHONE, Desk, Window
@@ -101,3 +102,82 @@ def test_whoever_has_a_bank_and_scans_it_comes_to_their_rental(desk: Desk, city:
         window.is_headed("已送到，掃碼充電", "It is here: scan to charge")
         window.presses("下一步：押金", "Next: the deposit")
         window.is_headed("等待支付押金", "The deposit is next")
+
+
+@BOTH
+def test_calling_off_shows_its_fee_first(desk: Desk, city: City, lang: str) -> None:
+    shop = city.shop(cancel_delivering_minor=300)
+    rental = city.rental(shop, city.bank(shop)).take_along()
+    with desk.window(lang) as window:
+        window.opens(f"/sign-in?next=/rentals/{rental.id}")
+        window.signs_in(rental.renter.phone)
+        window.presses("取消", "Call it off")
+        dialog = window.page.locator("dialog[open]")
+        expect(dialog).to_contain_text("¥3.00")
+        desk.shows(window, "cancel")
+        dialog.locator("button.bad").click()
+        window.is_headed("等待支付", "To be paid")
+        expect(window.page.locator(".total")).to_contain_text("¥3.00")
+
+
+def test_said_to_be_back_already_the_meter_stops(desk: Desk, city: City) -> None:
+    shop = city.shop()
+    rental = city.rental(shop, city.bank(shop)).start()
+    with desk.window("en") as window:
+        window.opens(f"/sign-in?next=/rentals/{rental.id}")
+        window.signs_in(rental.renter.phone)
+        window.presses("", "I already returned it")
+        window.page.fill("#claim-note", "given to the lady at the counter")
+        window.presses("", "Stop billing")
+        window.is_headed("", "On the way to fetch it")
+        assert rental.now()["claimed_returned_at"] is not None
+
+
+@BOTH
+def test_a_part_of_a_bill_is_disputed_and_taken_back(desk: Desk, city: City, lang: str) -> None:
+    shop = city.shop()
+    rental = city.rental(shop, city.bank(shop)).start().complete()
+    with desk.window(lang) as window:
+        window.opens(f"/sign-in?next=/rentals/{rental.id}")
+        window.signs_in(rental.renter.phone)
+        window.presses("對帳單有異議", "Something is wrong with the bill")
+        window.page.fill("#disputed", "1.00")
+        window.page.fill("#why", "二十分鐘後就沒電了")
+        window.presses("提交", "Send")
+        dispute = window.page.locator(".dispute")
+        expect(dispute).to_contain_text("¥1.00")
+        desk.shows(window, "dispute")
+        window.presses("撤回", "Take it back")
+        expect(dispute).to_contain_text(window.t("已撤回", "Taken back"))
+
+
+def test_signed_out_nothing_is_shown_any_more(desk: Desk, city: City) -> None:
+    with desk.window("en") as window:
+        window.opens("/me")
+        window.signs_in(city.person().phone)
+        window.is_headed("", "Me")
+        window.presses("", "Sign out")
+        window.page.wait_for_url(f"{window.url}/")
+        window.opens("/rentals")
+        window.is_headed("", "Sign in")
+
+
+@BOTH
+def test_a_wrong_phone_and_a_wrong_code_are_said_and_kept(desk: Desk, lang: str) -> None:
+    with desk.window(lang) as window:
+        page = window.opens("/sign-in")
+        page.fill("#phone", "12")
+        page.click("form[action='/sign-in/code'] button")
+        expect(page.locator("#phone-problem")).to_be_visible()
+        expect(page.locator("#phone")).to_have_value("12")
+        desk.shows(window, "sign-in-wrong")
+        page.fill("#phone", "+86 139 1111 2222")
+        page.click("form[action='/sign-in/code'] button")
+        told = page.inner_text("#demo-code")
+        page.fill("#code", "000000" if told != "000000" else "111111")
+        page.click("form[action='/sign-in'] button")
+        expect(page.locator("#code-problem")).to_be_visible()
+        desk.shows(window, "code-wrong")
+        page.fill("#code", told)
+        page.click("form[action='/sign-in'] button")
+        page.wait_for_url("**/rentals")
