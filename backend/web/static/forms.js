@@ -5,7 +5,7 @@
 // says no to is shown in the form, in the reader's language, with what to do.
 //
 // Names of controls are paths into the body ("place.lat"). data-as says what a value is:
-//   int, float, bool, json, minor (an amount as people write it; data-digits: of its currency).
+//   int, float, minutes (seconds, in the body), bool, json, minor (an amount as people write it; data-digits: of its currency).
 // data-empty: "omit" (the default) or "null". data-then, on success:
 //   nothing: what is live looks again; "/x/{id}": go there, filled from the answer;
 //   "pay": to the provider's page; "show": the form's <template> is filled from the answer.
@@ -31,6 +31,7 @@ function valueOf(control) {
   switch (control.dataset.as) {
     case "int": return text === "" ? "" : Number(text);
     case "float": return text === "" ? "" : Number(text);
+    case "minutes": return text === "" ? "" : Math.round(Number(text) * 60);
     case "bool": return text === "true";
     case "json": return text === "" ? "" : JSON.parse(text);
     case "minor": return text === "" ? "" : minor(text, Number(control.dataset.digits ?? 2));

@@ -1,0 +1,190 @@
+"""What a merchant's business is called on their pages: states, hands, faults, in both languages.
+
+What a renter reads of the same rental is in ``names``: a merchant asks another question of it,
+"what is to be done?", so the words are others.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from backend.api.settlement import Statement
+from backend.db.tables.market import MerchantStatus
+from backend.domain.custody import Holder, Proof
+from backend.domain.deposit import DepositState
+from backend.domain.dispute import DisputeState
+from backend.domain.lang import Lang
+from backend.domain.rental import MerchantList, RentalState
+from backend.domain.scoring import PartKind
+from backend.domain.tariff import BillingStart, Rounding
+from backend.domain.withdrawal import WithdrawalState
+from backend.web.names import Texts, _all
+
+LISTS: Final = _all(
+    MerchantList,
+    {
+        MerchantList.TO_FULFIL: ("待履約", "To bring"),
+        MerchantList.IN_PROGRESS: ("進行中", "In progress"),
+        MerchantList.TO_COLLECT: ("待取充電寶", "To fetch"),
+        MerchantList.COMPLETED: ("已完成", "Completed"),
+        MerchantList.CLOSED: ("未成交", "Came to nothing"),
+    },
+)
+RENTALS: Final = _all(
+    RentalState,
+    {
+        RentalState.REQUESTED: ("等人接單", "Nobody has taken it yet"),
+        RentalState.ACCEPTED: ("已接單", "Taken"),
+        RentalState.DELIVERING: ("配送中", "On the way"),
+        RentalState.DELIVERED: ("已交接", "Handed over"),
+        RentalState.DEPOSIT_DUE: ("等待押金", "Waits for the deposit"),
+        RentalState.STARTING: ("正在啟動", "Starting"),
+        RentalState.RENTING: ("租借中", "Rented"),
+        RentalState.RETURNING: ("等待取回", "To be fetched"),
+        RentalState.PAYMENT_DUE: ("等待支付", "To be paid"),
+        RentalState.COMPLETED: ("已完成", "Completed"),
+        RentalState.CANCELLED: ("已取消", "Called off"),
+        RentalState.UNDELIVERABLE: ("未能送達", "Not delivered"),
+        RentalState.START_FAILED: ("未啟動，待取回", "Did not start: to be fetched"),
+    },
+)
+STATUSES: Final = _all(
+    MerchantStatus,
+    {
+        MerchantStatus.PENDING: ("等待平台審核", "Waits for approval"),
+        MerchantStatus.APPROVED: ("已開通", "Approved"),
+        MerchantStatus.SUSPENDED: ("已暫停", "Suspended"),
+    },
+)
+HOLDERS: Final = _all(
+    Holder,
+    {
+        Holder.MERCHANT: ("在店", "At home"),
+        Holder.STAFF: ("在服務人員手上", "With staff"),
+        Holder.RENTER: ("在租用人手上", "With a renter"),
+        Holder.LOST: ("遺失", "Lost"),
+        Holder.SOLD: ("已售出", "Sold"),
+    },
+)
+PROOFS: Final = _all(
+    Proof,
+    {
+        Proof.SCAN: ("掃碼", "by a scan"),
+        Proof.CODE: ("交接碼", "by the code"),
+        Proof.REASON: ("口頭說明", "by word"),
+    },
+)
+DEPOSITS: Final = _all(
+    DepositState,
+    {
+        DepositState.PENDING: ("等待凍結", "asked for"),
+        DepositState.HELD: ("已凍結", "held"),
+        DepositState.SECURED: ("已轉為存款", "taken into keeping"),
+        DepositState.CAPTURED: ("已扣款", "taken"),
+        DepositState.RELEASED: ("已解凍", "free again"),
+        DepositState.EXPIRED: ("已過期", "run out"),
+        DepositState.DECLINED: ("被拒絕", "declined"),
+        DepositState.UNKNOWN: ("查詢中", "being looked into"),
+    },
+)
+DISPUTES: Final = _all(
+    DisputeState,
+    {
+        DisputeState.OPEN: ("處理中", "Open"),
+        DisputeState.UPHELD: ("已全部退回", "All given back"),
+        DisputeState.PARTLY_UPHELD: ("已部分退回", "A part given back"),
+        DisputeState.REJECTED: ("維持原帳單", "The bill stands"),
+        DisputeState.WITHDRAWN: ("租用人已撤回", "Taken back by the renter"),
+    },
+)
+WITHDRAWALS: Final = _all(
+    WithdrawalState,
+    {
+        WithdrawalState.REQUESTED: ("已申請", "Asked for"),
+        WithdrawalState.PROCESSING: ("在途", "On its way"),
+        WithdrawalState.UNKNOWN: ("正在核實", "Being looked into"),
+        WithdrawalState.PAID: ("已到帳", "Arrived"),
+        WithdrawalState.FAILED: ("失敗，已退回", "Failed: yours again"),
+    },
+)
+STATEMENTS: Final = _all(
+    Statement,
+    {
+        Statement.WITHDRAWABLE: ("可提現", "Yours to withdraw"),
+        Statement.PENDING: ("待結算", "Pending"),
+        Statement.IN_PAYOUT: ("提現在途", "On its way to you"),
+        Statement.DEBT: ("平台墊款", "Laid out for you"),
+    },
+)
+PARTS: Final = _all(
+    PartKind,
+    {
+        PartKind.ON_TIME: ("配送及時率", "On time"),
+        PartKind.CHARGE: ("平均電量", "Charge of the power banks"),
+    },
+)
+STARTS: Final = _all(
+    BillingStart,
+    {
+        BillingStart.ARRIVAL: ("送到時", "when it is handed over"),
+        BillingStart.PLUGGED: ("插上手機時", "when a phone is plugged in"),
+        BillingStart.UNLOCKED: ("掃碼解鎖時", "when it is unlocked"),
+    },
+)
+ROUNDINGS: Final = _all(
+    Rounding,
+    {
+        Rounding.CEIL: ("不足一段按一段計", "A block that has begun is charged"),
+        Rounding.FLOOR_AFTER_FIRST: (
+            "第一段之後，不足一段不收費",
+            "After the first, only whole blocks are charged",
+        ),
+    },
+)
+
+
+def _said(told: dict[str, tuple[str, str]]) -> Mapping[str, Texts]:
+    return {word: {Lang.ZH: zh, Lang.EN: en} for word, (zh, en) in told.items()}
+
+
+# What banks say of themselves: another firmware may say more, which is then shown as it is.
+FAULTS: Final = MappingProxyType(
+    _said(
+        {
+            "over_temperature": ("過熱", "Too hot"),
+            "over_current": ("電流過大", "Too much current"),
+            "cell_imbalance": ("電芯不平衡", "Its cells are out of balance"),
+            "tamper": ("曾被拆動", "Somebody tampered with it"),
+            "lock_jammed": ("鎖卡住", "Its lock is jammed"),
+            "low_voltage": ("電壓過低", "Its voltage is too low"),
+        }
+    )
+)
+PRESENCES: Final = MappingProxyType(
+    _said(
+        {
+            "online": ("在線", "Connected"),
+            "degraded": ("訊號不穩", "Not heard of for a while"),
+            "offline": ("離線", "Not connected"),
+        }
+    )
+)
+LOCKS: Final = MappingProxyType(
+    _said(
+        {
+            "locked": ("已上鎖", "Locked"),
+            "unlocked": ("已解鎖", "Unlocked"),
+            "jammed": ("鎖卡住", "Jammed"),
+        }
+    )
+)
+ENDINGS: Final = MappingProxyType(
+    _said(
+        {
+            "by_owner": ("由您停用", "ended by you"),
+            "gone": ("對方回覆此地址已不存在", "the address says that it is gone"),
+            "failing": ("長期失敗", "it failed for too long"),
+            "too_many_waiting": ("積壓過多", "too much waited for it"),
+        }
+    )
+)
