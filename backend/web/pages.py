@@ -6,8 +6,10 @@ and should be is asked to, and comes back; a form that could not be taken is sho
 what was typed.
 """
 
+import gzip
 import json
 from collections.abc import Awaitable, Callable
+from functools import cache
 from http import HTTPStatus
 from inspect import isawaitable
 from typing import Any, Final
@@ -25,7 +27,7 @@ from backend.api.errors import MEDIA_TYPE
 from backend.api.words import EdgeCode
 from backend.domain.errors import Code
 from backend.web import merchant, renter, signing, staff
-from backend.web.render import SAFE, SEAL, STATIC, Visit, lang_of, page
+from backend.web.render import SAFE, SEAL, STATIC, Visit, lang_of, page, takes_gzip
 from backend.web.renter import label_of
 from backend.web.visitors import Visitor
 from backend.web.words import WORDS
@@ -159,8 +161,21 @@ class _Static(StaticFiles):
         seal, _, name = path.partition("/")
         answer = await super().get_response(name, scope)
         lasts = "public, max-age=31536000, immutable" if seal == SEAL else "no-cache"
-        answer.headers.update({**SAFE, "cache-control": lasts})
+        headers = {**SAFE, "cache-control": lasts, "vary": "Accept-Encoding"}
+        if answer.status_code == HTTPStatus.OK and _is_text(name) and takes_gzip(Request(scope)):
+            headers["content-encoding"] = "gzip"
+            return Response(_packed(name), headers=headers, media_type=answer.media_type)
+        answer.headers.update(headers)
         return answer
+
+
+def _is_text(name: str) -> bool:
+    return name.endswith((".js", ".css", ".svg"))
+
+
+@cache
+def _packed(name: str) -> bytes:
+    return gzip.compress((STATIC / name).read_bytes(), mtime=0)
 
 
 def install(app: FastAPI) -> None:

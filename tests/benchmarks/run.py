@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.benchmarks import charge_start, choosing
+from tests.benchmarks import charge_start, choosing, pages
 from tests.benchmarks.servers import (
     BROKER_CORE,
     CONSUMER_CORE,
@@ -117,7 +117,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--messages", type=int, default=200_000)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", choices=["throughput", "charge-start", "choosing"])
+    parser.add_argument("--only", choices=["throughput", "charge-start", "choosing", "pages"])
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         if asked.only in {None, "throughput"}:
@@ -126,6 +126,8 @@ def main() -> None:
             charge_start.report(Path(folder))
         if asked.only in {None, "choosing"}:
             choosing.report(Path(folder))
+        if asked.only in {None, "pages"}:
+            pages.report(Path(folder))
 
 
 if __name__ == "__main__":

@@ -120,7 +120,7 @@ def test_what_a_page_refers_to_is_there_and_may_be_kept(browser):
     files |= {attrs["src"] for attrs in page.attributes("script")}
     files.remove("/manifest.webmanifest")
 
-    assert len(files) == 4
+    assert len(files) == 7
     for file in files:
         answer = browser.opens(str(file))
         assert answer.status_code == 200
