@@ -328,13 +328,15 @@ async def _links(app: App, city: City, platform: Platform) -> Links:
     bank = next((b for b in await shop.stock() if b["rentable"]), None)
     label = shop.banks[0] if bank is None else next(b for b in shop.banks if b.id == bank["id"])
     paid = (await renter.get("/rentals"))["items"][0]["payments"][-1]
-    people = ", ".join(f"{person.name} {person.phone}" for person in (renter, shop.owner))
+    people = words.say(
+        "people", lang, renter=renter.phone, merchant=shop.owner.phone, operator=OPERATOR_PHONE
+    )
     return Links(
         rows=(
             (words.say("page", lang), f"{platform.url}/   {platform.api}/openapi.json"),
             (words.say("label", lang), label.qr_url),
             (words.say("provider", lang), paid["pay_url"]),
-            (words.say("sign_in", lang), words.say("how", lang, people=people)),
+            (words.say("sign_in", lang), f"{platform.url}/sign-in   {people}"),
             (
                 words.say("try", lang),
                 f'curl -s --json \'{{"phone":"{renter.phone}"}}\' {platform.api}/auth/codes',

@@ -133,9 +133,9 @@ _SENTENCES: Final[Mapping[str, _Both]] = MappingProxyType(
         "label": ("二維碼", "QR label"),
         "provider": ("沙盒支付", "sandbox pay"),
         "sign_in": ("登入", "sign in"),
-        "how": (
-            "任何號碼都行，驗證碼在回答裡；{people}",
-            "any phone will do, the answer tells the code; {people}",
+        "people": (
+            "租用人 {renter}，商戶 {merchant}，平台 {operator}",
+            "renter {renter}, merchant {merchant}, operator {operator}",
         ),
         "try": ("試試", "try"),
         "failed": ("第 {number} 步「{step}」失敗：{why}", "Step {number}, “{step}”, failed: {why}"),
