@@ -476,7 +476,7 @@ def money(
             merchant_id=shop.id, session=session, who=who, lang=lang, of=of, before=before
         ),
         disputes=disputes.at_merchant(merchant_id=shop.id, session=session, who=who).items,
-        statements=tuple(Statement),
+        statements=tuple(trade.STATEMENTS),
         digits=Currency.of(shop.currency).exponent,
     )
 

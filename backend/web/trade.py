@@ -14,6 +14,7 @@ from backend.domain.custody import Holder, Proof
 from backend.domain.deposit import DepositState
 from backend.domain.dispute import DisputeState
 from backend.domain.lang import Lang
+from backend.domain.precheck import WhyNot
 from backend.domain.rental import MerchantList, RentalState
 from backend.domain.scoring import PartKind
 from backend.domain.tariff import BillingStart, Rounding
@@ -72,6 +73,41 @@ PROOFS: Final = _all(
         Proof.SCAN: ("掃碼", "by a scan"),
         Proof.CODE: ("交接碼", "by the code"),
         Proof.REASON: ("口頭說明", "by word"),
+    },
+)
+ADVICE: Final = _all(
+    WhyNot,
+    {
+        WhyNot.NOT_REGISTERED: ("請重新登記。", "Report it again."),
+        WhyNot.RECALLED: (
+            "平台召回了這一批。請收起來，等平台的通知。",
+            "The platform recalled it. Keep it back until you hear more.",
+        ),
+        WhyNot.NOT_APPROVED: ("等平台審核您的商戶。", "Your own approval comes first."),
+        WhyNot.NO_TARIFF: ("請先設定價格。", "Set a price first."),
+        WhyNot.NOT_WITH_MERCHANT: ("回到店裡後才能出租。", "It has to come home first."),
+        WhyNot.NOT_OFFERED: (
+            "您暫停了它的出租。隨時可以恢復。",
+            "You hold it back. Put it up for rent when you like.",
+        ),
+        WhyNot.RESERVED: ("有一個訂單要用它。", "An order is waiting for it."),
+        WhyNot.CLOSED: (
+            "現在不在營業時間，或您暫停了營業。請看「設定」。",
+            "You are closed now. See your hours under Settings.",
+        ),
+        WhyNot.OUT_OF_AREA: ("超出您的配送範圍。", "That is farther than you deliver."),
+        WhyNot.FAULTY: (
+            "請檢查它；故障消失後可以出租。",
+            "Look it over; it is for rent once the fault is gone.",
+        ),
+        WhyNot.OFFLINE: (
+            "請給它充電、讓它連上網。新登記的要先填入密鑰。",
+            "Charge it and bring it where it has a connection. A new one needs its secret.",
+        ),
+        WhyNot.LOW: ("請充電。", "Charge it."),
+        WhyNot.UNPAID_BILL: ("租用人有未付的帳單。", "The renter has a bill to pay."),
+        WhyNot.TOO_MANY_RENTALS: ("租用人已有太多訂單。", "The renter has too many already."),
+        WhyNot.SUSPENDED: ("租用人的帳號已暫停。", "The renter's account is suspended."),
     },
 )
 DEPOSITS: Final = _all(
@@ -134,10 +170,10 @@ STARTS: Final = _all(
 ROUNDINGS: Final = _all(
     Rounding,
     {
-        Rounding.CEIL: ("不足一段按一段計", "A block that has begun is charged"),
+        Rounding.CEIL: ("不足一段按一段計", "A begun block is charged"),
         Rounding.FLOOR_AFTER_FIRST: (
             "第一段之後，不足一段不收費",
-            "After the first, only whole blocks are charged",
+            "After the first, whole blocks only",
         ),
     },
 )

@@ -1,6 +1,7 @@
 """A merchant's pages: from registering to the day's work, the banks, the price and the money."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from playwright.sync_api import expect
@@ -8,6 +9,7 @@ from playwright.sync_api import expect
 from tests.acceptance.city import THERE, City, Person, Shop
 from tests.acceptance.processes import until
 from tests.browser.browsing import DESKTOP, PHONE, Desk, Window
+from tests.browser.test_quality import SCRIPTS, violations
 
 pytestmark = pytest.mark.browser
 BOTH = pytest.mark.parametrize("lang", ["zh", "en"])
@@ -157,7 +159,7 @@ def test_a_new_merchant_registers_and_sets_a_price(
         desk.shows(window, "merchant-tariff")
         fits(window)
         city.operator.does(f"/operator/merchants/{merchant_id}/approve", {"reason": "papers seen"})
-        expect(page.locator(".shop .badge")).to_have_count(0)
+        expect(page.locator(".whose .badge")).to_have_count(0)
 
 
 @BOTH
@@ -244,3 +246,47 @@ def settled(city: City, shop: Shop) -> None:
     city.rental(shop).start().complete()
     city.turn(timedelta(days=7, minutes=1))
     until(lambda: shop.settlement()["withdrawable_minor"], what="it is the merchant's own")
+
+
+SECTIONS = ("", "/banks", "/tariff", "/money", "/money?of=pending", "/staff", "/score", "/settings")
+
+
+@pytest.mark.parametrize("lang", ["zh", "en"])
+@pytest.mark.parametrize("size", [PHONE, DESKTOP], ids=["phone", "desktop"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_merchants_pages_are_accessible_and_inert(
+    desk: Desk, city: City, lang: str, size: dict[str, int], scheme: Any
+) -> None:
+    shop = city.shop()
+    home = f"/merchant/{shop.id}"
+    done = city.rental(shop).start().complete()
+    complaint = {"disputed_minor": 100, "reason": " ".join(SCRIPTS)}
+    done.renter.does(f"/rentals/{done.id}/disputes", complaint)
+    shop.owner.does(f"/merchants/{shop.id}", {"name": SCRIPTS[1]})
+    running = city.rental(shop, door={**THERE, "address": " ".join(SCRIPTS)}).start()
+    owner = city.person()
+    with desk.window(lang, size=size, color_scheme=scheme) as window:
+        signs_in(window, shop.owner, home)
+        paths = [f"{home}{section}" for section in SECTIONS]
+        paths += [f"{home}/rentals/{running.id}", f"{home}/banks/{running.bank.id}"]
+        paths += [f"{home}/rentals/{done.id}", f"{home}?list=completed", "/merchant/new"]
+        for path in paths:
+            page = window.opens(path)
+            expect(page.locator("h1")).to_be_visible()
+            assert violations(page) == [], path
+            fits(window)
+            assert page.evaluate("window.hit") is None, path
+        window.opens(f"{home}/banks")
+        desk.shows(window, f"merchant-banks-{scheme}")
+        for opener in ("add", "import", "labels"):
+            window.page.click(f"[data-opens={opener}]")
+            expect(window.page.locator(f"#{opener}")).to_be_visible()
+            assert violations(window.page) == [], opener
+            window.page.click(f"#{opener} [data-closes]")
+        window.opens(f"{home}/banks/{running.bank.id}")
+        expect(window.page.locator(".chart canvas")).to_be_visible()
+        desk.shows(window, f"merchant-bank-{scheme}")
+    with desk.window(lang, size=size, color_scheme=scheme) as window:
+        signs_in(window, owner, "/merchant")
+        window.is_headed("成為商戶", "Become a merchant")
+        assert violations(window.page) == []

@@ -81,6 +81,9 @@ function options(element, columns) {
     const to = max === undefined ? (high ?? 1) * 1.1 || 1 : Number(max);
     return [from, to];
   };
+  // A minute of levels is no line, and its axis would say one time thrice.
+  const [first, last] = [columns[0][0], columns[0].at(-1)];
+  const wide = (_, from, to) => (first === undefined ? [from, to] : [Math.min(first, last - 1800), last]);
   const readout = document.createElement("div");
   readout.className = "readout";
   readout.setAttribute("aria-hidden", "true");
@@ -91,7 +94,7 @@ function options(element, columns) {
     legend: { show: false },
     cursor: { y: false, drag: { x: false, y: false }, points: { size: 8 } },
     padding: [12, 12, 0, 0],
-    scales: { x: { time: true }, y: { range } },
+    scales: { x: { time: true, range: wide }, y: { range } },
     axes: [
       { ...axis, space: 64, values: (_, splits) => splits.map((each) => when(each, spanS)) },
       { ...axis, size: 52, values: (_, splits) => splits.map((each) => `${each}${unit && ` ${unit}`}`) },

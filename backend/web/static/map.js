@@ -46,7 +46,10 @@ export function marker(point) {
     text.textContent = point.label;
     made.bindTooltip(text, { direction: "top", offset: [0, -12] });
   }
-  if (point.href) made.on("click keypress", () => location.assign(point.href));
+  if (point.href) {
+    made.on("click keypress", () => location.assign(point.href));
+    made.on("add", () => made.getElement().setAttribute("aria-label", point.label));
+  }
   return made;
 }
 

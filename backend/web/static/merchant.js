@@ -38,13 +38,16 @@ function pricing(form) {
 
   function draw(told) {
     for (const control of form.elements) control.removeAttribute("aria-invalid");
+    for (const error of form.querySelectorAll(".lint")) error.remove();
     const parts = [];
     if (told.problems.length) {
       const box = made("div", "", "problem");
       const list = document.createElement("ul");
       for (const problem of told.problems) {
         list.append(made("li", problem.text));
-        for (const name of problem.fields) form.elements[name]?.setAttribute?.("aria-invalid", "true");
+        const about = problem.fields.map((name) => form.elements[name]).filter((control) => control?.labels);
+        for (const control of about) control.setAttribute("aria-invalid", "true");
+        about[0]?.closest("div").append(made("p", problem.text, "error lint"));
       }
       box.append(made("strong", words.bad), list);
       parts.push(box);
@@ -53,7 +56,9 @@ function pricing(form) {
       quotes.append(...told.quotes.map((quote) => made("li", quote.text)));
       const rule = made("ul", "", "rule");
       rule.append(...(told.disclosure ?? "").split("\n").map((line) => made("li", line)));
-      parts.push(quotes, made("p", words.rule, "soft"), rule);
+      const more = document.createElement("details");
+      more.append(made("summary", words.rule, "fold"), rule);
+      parts.push(quotes, more);
     }
     slot.replaceChildren(...parts);
   }
