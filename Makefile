@@ -19,7 +19,7 @@ setup: .venv/.ready ## Make the environment in .venv (the others do it by themse
 demo: setup ## A city of simulated banks, one rental told step by step, links to open
 	@$(BIN)/lendwatt demo
 
-test: setup ## Every test; first installs Debian's mosquitto where it may
+test: setup ## Every test; first installs Debian's mosquitto and chromium where it may
 	@.ci/programs
 	@$(BIN)/pytest -q -n auto --dist worksteal
 
