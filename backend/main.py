@@ -37,6 +37,7 @@ from backend.api.examples import add_examples
 from backend.api.figures import Backlog
 from backend.api.hub import Hub
 from backend.api.middleware import BodyLimit, Measured, Metrics
+from backend.api.pulse import Pulse
 from backend.api.rates import RateLimit, Shares
 from backend.clock import Clock, SystemClock
 from backend.db.engine import Database
@@ -84,6 +85,7 @@ def make_parts(
     mqtt: tuple[str, int] = ("127.0.0.1", 1883),
     turn_clock: Callable[[int], None] | None = None,
     probes: Mapping[str, Callable[[], bool]] | None = None,
+    messages: Callable[[], int] | None = None,
 ) -> Parts:
     """Put together what the routes need.
 
@@ -92,10 +94,11 @@ def make_parts(
     """
     hub = Hub(seats_max=settings.streams_max, seats_per_person_max=settings.streams_per_person_max)
     database.listen(hub.wake)
+    clock = clock or SystemClock()
     return Parts(
         settings=settings,
         database=database,
-        clock=clock or SystemClock(),
+        clock=clock,
         tokens=Tokens(
             secret=token_secret(settings),
             access_s=settings.access_token_s,
@@ -108,6 +111,7 @@ def make_parts(
         mqtt=mqtt,
         turn_clock=turn_clock,
         probes={"migrated": lambda: is_current(database.engine), **(probes or {})},
+        pulse=None if messages is None else Pulse(messages, clock),
     )
 
 
@@ -153,13 +157,18 @@ def _describe(app: FastAPI) -> None:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     parts: Parts = app.state.parts
-    polling = asyncio.create_task(
-        stream.poll(parts.database, parts.hub, period_s=parts.settings.stream_poll_s)
-    )
+    tasks = [
+        asyncio.create_task(
+            stream.poll(parts.database, parts.hub, period_s=parts.settings.stream_poll_s)
+        )
+    ]
+    if parts.pulse is not None:
+        tasks.append(asyncio.create_task(parts.pulse.beat()))
     try:
         yield
     finally:
         parts.hub.close()
-        polling.cancel()
-        with suppress(asyncio.CancelledError):
-            await polling
+        for task in tasks:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task

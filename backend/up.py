@@ -390,6 +390,7 @@ def _backend_server(
             "asks_providers": lambda: sender.is_well,
             "tells_merchants": lambda: all(poster.is_well for poster in posters),
         },
+        messages=lambda: platform.gateway.ingest.tally.messages,
     )
     app = create_app(parts)
     app.state.metrics.registry.register(GatewayFigures(platform.gateway))

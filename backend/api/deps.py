@@ -30,6 +30,7 @@ from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBea
 from sqlmodel import Session
 
 from backend.api.hub import Hub
+from backend.api.pulse import Pulse
 from backend.clock import Clock
 from backend.db.engine import Database
 from backend.domain.errors import Code, Refusal
@@ -66,6 +67,8 @@ class Parts:
     """Turns the platform's clock forward by seconds; None: it is no demonstration."""
     probes: Mapping[str, Callable[[], bool]] = field(default_factory=dict)
     """What must be so for ``/readyz`` to say yes, by name; called in a thread."""
+    pulse: Pulse | None = None
+    """Of the banks' messages; None: another process takes them in."""
 
 
 def get_parts(request: Request) -> Parts:

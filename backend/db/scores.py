@@ -24,18 +24,9 @@ NOT_BROUGHT: Final = tuple(
 
 def record(session: Session, merchant_id: str, *, since: datetime) -> Record:
     """Count a merchant's deliveries that ended since then, and look at its banks."""
-    brought_in_time = (col(JobRow.state) == JobState.DONE) & func.coalesce(
-        col(JobRow.done_at) <= func.coalesce(JobRow.deliver_by, RentalRow.promised_at), True
-    )
-    counts = select(func.count(), func.coalesce(func.sum(case((brought_in_time, 1), else_=0)), 0))
+    counts = select(func.count(), func.coalesce(func.sum(case((_in_time(), 1), else_=0)), 0))
     counts = counts.where(
-        JobRow.merchant_id == merchant_id,
-        JobRow.kind == JobKind.DELIVERY,
-        JobRow.rental_id == RentalRow.id,
-        col(JobRow.done_at) >= since,
-        (col(JobRow.state) == JobState.DONE)
-        | (col(JobRow.state) == JobState.CANCELLED)
-        & (_late() | col(JobRow.ended_why).in_(NOT_BROUGHT)),
+        JobRow.merchant_id == merchant_id, JobRow.rental_id == RentalRow.id, _counts(since=since)
     )
     deliveries, on_time = session.exec(counts).one()
     at_home = select(BankRow.id).where(
@@ -47,6 +38,38 @@ def record(session: Session, merchant_id: str, *, since: datetime) -> Record:
         deliveries=deliveries,
         on_time=on_time,
         average_charge_pct=seam.average_charge_pct(session, at_home),
+    )
+
+
+def ended(session: Session, *, since: datetime, limit: int) -> Sequence[tuple[datetime, bool]]:
+    """When deliveries ended since then, and whether each was in time; of all merchants.
+
+    Of more than the limit, those of the newest jobs.
+    """
+    newest = select(JobRow.id).order_by(col(JobRow.id).desc()).limit(limit)
+    found = select(JobRow.done_at, case((_in_time(), 1), else_=0)).where(
+        JobRow.rental_id == RentalRow.id, col(JobRow.id).in_(newest), _counts(since=since)
+    )
+    return [(at, bool(is_so)) for at, is_so in session.exec(found) if at is not None]
+
+
+def _in_time() -> ColumnElement[bool]:
+    """Whether a delivery was handed over by when it was promised."""
+    return (col(JobRow.state) == JobState.DONE) & func.coalesce(
+        col(JobRow.done_at) <= func.coalesce(JobRow.deliver_by, RentalRow.promised_at), True
+    )
+
+
+def _counts(*, since: datetime) -> ColumnElement[bool]:
+    """Whether a job is a delivery that ended since then, and says something of its merchant."""
+    return (
+        (col(JobRow.kind) == JobKind.DELIVERY)
+        & (col(JobRow.done_at) >= since)
+        & (
+            (col(JobRow.state) == JobState.DONE)
+            | (col(JobRow.state) == JobState.CANCELLED)
+            & (_late() | col(JobRow.ended_why).in_(NOT_BROUGHT))
+        )
     )
 
 
