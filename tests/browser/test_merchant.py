@@ -12,6 +12,9 @@ from tests.browser.browsing import DESKTOP, PHONE, Desk, Window
 from tests.browser.test_quality import SCRIPTS, violations
 
 pytestmark = pytest.mark.browser
+INSIDE = """() => [...document.querySelectorAll(".card")].every((card) =>
+  card.scrollWidth <= card.clientWidth)"""
+"""Nothing sticks out of its card."""
 BOTH = pytest.mark.parametrize("lang", ["zh", "en"])
 SIZES = pytest.mark.parametrize("size", [PHONE, DESKTOP], ids=["phone", "desktop"])
 
@@ -22,8 +25,9 @@ def signs_in(window: Window, person: Person, path: str) -> None:
 
 
 def fits(window: Window) -> None:
-    """Nothing is wider than the window."""
+    """Nothing is wider than the window, nor than its card."""
     assert window.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert window.page.evaluate(INSIDE)
 
 
 @BOTH
@@ -50,6 +54,9 @@ def test_a_days_work_is_listed_by_state_and_live(
         expect(card).to_have_attribute("data-list", "to_collect")
         desk.shows(window, "merchant-work")
         fits(window)
+        card.get_by_role("link", name=window.t("掃碼確認收到", "It is here: scan it")).click()
+        window.is_headed("有新的單", "You are asked")  # a collection is the owner's, too
+        window.opens(home)
         card.get_by_role("button", name=window.t("提醒服務人員", "Remind staff")).click()
         expect(page.locator("#note")).to_be_visible()
         card.get_by_role("button", name=window.t("沒有收到", "It is not here")).click()
@@ -69,13 +76,13 @@ def test_a_days_work_is_listed_by_state_and_live(
 
 @BOTH
 @SIZES
-def test_banks_are_reported_imported_looked_at_and_held_back(
+def test_banks_are_reported_and_imported(
     desk: Desk, city: City, lang: str, size: dict[str, int]
 ) -> None:
     shop = city.shop()
     home = f"/merchant/{shop.id}/banks"
-    out = city.rental(shop).start()
-    bank = city.bank(shop, battery=64)
+    city.rental(shop).start()
+    city.bank(shop, battery=64)
     with desk.window(lang, size=size) as window:
         signs_in(window, shop.owner, home)
         page = window.page
@@ -101,6 +108,22 @@ def test_banks_are_reported_imported_looked_at_and_held_back(
         expect(page.locator("[data-total=all] dd")).to_have_text("4")
         desk.shows(window, "merchant-banks")
         fits(window)
+
+
+@BOTH
+@SIZES
+def test_a_bank_is_looked_at_held_back_and_lost(
+    desk: Desk, city: City, lang: str, size: dict[str, int]
+) -> None:
+    shop = city.shop()
+    home = f"/merchant/{shop.id}/banks"
+    out = city.rental(shop).start()
+    bank = city.bank(shop, battery=64)
+    for _ in range(3):
+        city.turn(timedelta(minutes=20), heard=[bank])
+    with desk.window(lang, size=size) as window:
+        signs_in(window, shop.owner, home)
+        page = window.page
         page.locator(f"#bank-{bank.id} a").click()
         window.is_headed(bank.id, bank.id)
         expect(page.locator(".chart canvas")).to_be_visible()
@@ -228,6 +251,7 @@ def test_what_was_earned_is_told_disputed_and_withdrawn(
         desk.shows(window, "merchant-withdraw")
         page.fill("#amount", "3.00")
         page.locator("#withdraw .stack button").click()
+        until(lambda: shop.settlement()["in_payout_minor"] == 0, what="it is paid")
         expect(page.locator("#withdrawals + ul .badge.good")).to_be_visible()
         desk.shows(window, "merchant-money")
         fits(window)

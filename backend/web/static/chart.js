@@ -103,7 +103,7 @@ function options(element, columns) {
       {},
       ...columns.slice(1).map((_, at) => {
         const stroke = colour(COLOURS[at % COLOURS.length]);
-        const shared = { label: labels[at] ?? "", stroke, width: 2, points: { show: columns[0].length < 3, size: 7, fill: stroke } };
+        const shared = { label: labels[at] ?? "", stroke, width: 2, points: { show: columns[0].length < 50, size: 6, fill: stroke } };
         return isBars ? { ...shared, fill: `${stroke}`, width: 0, paths: uPlot.paths.bars({ size: [0.6, 40] }) } : { ...shared, fill: `${stroke}1f` };
       }),
     ],
