@@ -116,6 +116,33 @@ def test_a_dropped_stream_is_resumed_and_nothing_is_lost(desk: Desk, city: City)
         window.is_headed("", "On its way to you")
 
 
+@pytest.mark.parametrize("how", ["busy", "lost"])
+def test_a_look_that_fails_is_made_again(desk: Desk, city: City, how: str) -> None:
+    shop = city.shop()
+    bank = city.bank(shop)
+    with desk.window("en") as window:
+        rental_id = asks(window, bank.label, city.person().phone)
+        window.is_headed("", "Looking for somebody to bring it")
+        failed: list[str] = []
+        window.page.route(f"**/rentals/{rental_id}", lambda route: fails_once(route, how, failed))
+        (job,) = shop.staff.jobs(rental_id)
+        shop.staff.does(f"/staff/jobs/{job['id']}/accept")
+        window.is_headed("", "Accepted, about to set out")
+        window.wrong.clear()  # the browser noted the answer that failed
+    assert failed
+
+
+def fails_once(route: Route, how: str, failed: list[str]) -> None:
+    if failed:
+        route.fallback()
+        return
+    failed.append(route.request.url)
+    if how == "busy":
+        route.fulfill(status=503, body="<main id=live>busy</main>", content_type="text/html")
+    else:
+        route.abort()
+
+
 def test_what_staff_do_without_a_connection_is_done_once_it_is_back(desk: Desk, city: City) -> None:
     shop = city.shop()
     bank = city.bank(shop)

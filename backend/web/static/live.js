@@ -2,6 +2,7 @@
 //
 // htmx holds the stream, goes back after a break with the number of the last event it heard, and
 // is told all that came in between. Several events at once are looked at once.
+const AGAIN_MS = 2000;
 let timer = 0;
 function soon() {
   clearTimeout(timer);
@@ -18,11 +19,21 @@ document.addEventListener("htmx:sse:error", (event) => {
   if (event.detail.status === 401) location.reload();
   document.body.dataset.away = "";
 });
-// A first connection that failed is not tried again by itself.
+// A look that failed is made again: what is shown stays, and nothing that happened is missed.
+document.addEventListener("htmx:before:response", (event) => {
+  const { ctx } = event.detail;
+  if (ctx.sourceElement.id !== "live") return;
+  if (ctx.response.raw.redirected) location.reload(); // signed out meanwhile
+  if (ctx.response.status < 500 && ctx.response.status !== 429) return;
+  event.preventDefault();
+  setTimeout(soon, AGAIN_MS);
+});
 document.addEventListener("htmx:error", (event) => {
+  if (event.target.id === "live") setTimeout(soon, AGAIN_MS);
   if (event.target.id !== "stream") return;
+  // A first connection that failed is not tried again by itself.
   document.body.dataset.away = "";
-  setTimeout(() => globalThis.htmx.trigger(event.target, "again"), 2000);
+  setTimeout(() => globalThis.htmx.trigger(event.target, "again"), AGAIN_MS);
 });
 addEventListener("offline", () => { document.body.dataset.away = ""; });
 addEventListener("online", () => { document.body.removeAttribute("data-away"); soon(); });
