@@ -1,13 +1,13 @@
 """Queries of the operator: everybody and everything, by page; nobody else may call them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlmodel import Session, col, select, update
 
 from backend.db.tables.audit import AuditRow
-from backend.db.tables.market import BankRow
+from backend.db.tables.market import BankRow, CustodyMoveRow, MerchantRow
 from backend.db.tables.money import PaymentRow, PaymentState
 from backend.db.tables.people import Person
 from backend.db.tables.reconciliation import BreakRow, ReconciliationRow
@@ -212,3 +212,37 @@ def trace(
     if before is not None:
         found = found.where(AuditRow.id < before)
     return session.exec(found.order_by(col(AuditRow.id).desc()).limit(limit)).all()
+
+
+# -- what belongs together -------------------------------------------------------------------
+
+
+def people_of(session: Session, ids: Collection[str]) -> dict[str, Person]:
+    """These people, by id."""
+    rows = session.exec(select(Person).where(col(Person.id).in_(ids)))
+    return {row.id: row for row in rows}
+
+
+def merchants_of(session: Session, ids: Collection[str]) -> dict[str, MerchantRow]:
+    """These merchants, by id."""
+    rows = session.exec(select(MerchantRow).where(col(MerchantRow.id).in_(ids)))
+    return {row.id: row for row in rows}
+
+
+def custody_of(
+    session: Session, rental_id: str, *, bank_ids: Collection[str], limit: int
+) -> Sequence[CustodyMoveRow]:
+    """How these banks changed hands in a rental, in order.
+
+    Args:
+        session: to read.
+        rental_id: which.
+        bank_ids: the banks that were ever chosen for it.
+        limit: how many moves.
+    """
+    return session.exec(
+        select(CustodyMoveRow)
+        .where(col(CustodyMoveRow.bank_id).in_(bank_ids), CustodyMoveRow.rental_id == rental_id)
+        .order_by(col(CustodyMoveRow.id))
+        .limit(limit)
+    ).all()

@@ -222,6 +222,7 @@ def _asks(session: Session, _now: datetime) -> Iterator[Stuck]:
                 "answer": "unknown" if row.done_at is None else "refused",
                 "problem": row.problem or "",
                 "amount_minor": str(row.amount_minor),
+                "currency": "" if payment is None else payment.currency,
                 "key": row.key,
             },
             not_now=frozenset({Act.PUT_ASIDE} if row.ask is Ask.CREATE else ()),

@@ -26,7 +26,7 @@ from backend.api.deps import AppParts, DbSession
 from backend.api.errors import MEDIA_TYPE
 from backend.api.words import EdgeCode
 from backend.domain.errors import Code
-from backend.web import merchant, renter, signing, staff
+from backend.web import merchant, operator, renter, signing, staff
 from backend.web.render import SAFE, SEAL, STATIC, Visit, lang_of, page, takes_gzip
 from backend.web.renter import label_of
 from backend.web.visitors import Visitor
@@ -181,7 +181,14 @@ def _packed(name: str) -> bytes:
 def install(app: FastAPI) -> None:
     """Serve the pages, and tell their errors as pages; call it after ``errors.install``."""
     app.mount("/static", _Static(directory=STATIC), name="static")
-    for each in (router, signing.router, renter.router, staff.router, merchant.router):
+    for each in (
+        router,
+        signing.router,
+        renter.router,
+        staff.router,
+        merchant.router,
+        operator.router,
+    ):
         app.include_router(each)
     for kind, tell in list(app.exception_handlers.items()):
         if kind is not WebSocketRequestValidationError:

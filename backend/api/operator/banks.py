@@ -1,5 +1,6 @@
 """Banks, as an operator manages them."""
 
+from datetime import datetime
 from typing import Annotated, Self
 
 from fastapi import APIRouter, Query
@@ -12,6 +13,7 @@ from backend.api.schemas import BankId, Id, Out
 from backend.api.shapes import BankOut, Limit
 from backend.db import oversight as queries
 from backend.db import seam
+from backend.db.seam import Seen
 from backend.db.tables.market import BankRow
 from backend.domain import bank_list
 from backend.domain.custody import Holder
@@ -33,6 +35,12 @@ class AnyBankOut(BankOut):
     is_offered: bool
     is_recalled: bool
     is_to_inspect: bool
+
+    @classmethod
+    def seen(cls, row: BankRow, shadow: Seen | None, *, now: datetime) -> Self:
+        """Show a bank to an operator."""
+        shown = BankOut.of(row, shadow, now=now).model_dump()
+        return cls(**shown, **{name: getattr(row, name) for name in _OF_BANK})
 
 
 class BanksOut(Out):
@@ -88,13 +96,7 @@ def banks(
         limit=limit,
     )
     shadows = seam.seen_all(session, [row.id for row in rows])
-    items = [
-        AnyBankOut(
-            **BankOut.of(row, shadows.get(row.id), now=now).model_dump(),
-            **{name: getattr(row, name) for name in _OF_BANK},
-        )
-        for row in rows
-    ]
+    items = [AnyBankOut.seen(row, shadows.get(row.id), now=now) for row in rows]
     return BanksOut(items=items, next=items[-1].id if len(items) == limit else None)
 
 

@@ -4,7 +4,7 @@ import "./forms.js";
 import "./live.js";
 
 // Parts that only some pages need are fetched when a page has one, also one that came later.
-const PARTS = { "[data-map]": "map", "[data-scan]": "scan", "[data-chart]": "chart", "[data-queue]": "queue", "[data-place]": "place", "[data-merchant]": "merchant" };
+const PARTS = { "[data-map]": "map", "[data-scan]": "scan", "[data-chart]": "chart", "[data-queue]": "queue", "[data-place]": "place", "[data-merchant]": "merchant", "[data-operator]": "operator" };
 const wanted = new Set();
 function fetchParts() {
   for (const [selector, name] of Object.entries(PARTS)) {

@@ -5,7 +5,7 @@
 // says no to is shown in the form, in the reader's language, with what to do.
 //
 // Names of controls are paths into the body ("place.lat"). data-as says what a value is:
-//   int, float, minutes (seconds, in the body), bool, json, minor (an amount as people write it; data-digits: of its currency).
+//   int, float, minutes (seconds, in the body), moment (of a datetime-local), bool, json, minor (an amount as people write it; data-digits: of its currency).
 // data-empty: "omit" (the default) or "null". data-then, on success:
 //   nothing: what is live looks again; "/x/{id}": go there, filled from the answer;
 //   "pay": to the provider's page; "show": the form's <template> is filled from the answer.
@@ -35,6 +35,7 @@ function valueOf(control) {
     case "bool": return text === "true";
     case "json": return text === "" ? "" : JSON.parse(text);
     case "minor": return text === "" ? "" : minor(text, Number(control.dataset.digits ?? 2));
+    case "moment": return text === "" ? "" : new Date(text).toISOString();
     case "lines": return text === "" ? [] : text.split(/\s*\n\s*/);
     default: return text;
   }
@@ -179,7 +180,8 @@ export function note(text) {
 const keys = new WeakMap();
 
 async function submit(form, button) {
-  if (form.dataset.ask && !confirm(form.dataset.ask)) return;
+  const ask = button?.dataset.ask ?? form.dataset.ask;
+  if (ask && !confirm(ask)) return;
   if (form.ariaBusy === "true") return;
   clear(form);
   const body = bodyOf(form);
