@@ -12,6 +12,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
+from backend.domain import money
 from backend.domain.custody import Holder, Proof
 from backend.domain.deposit import DepositState
 from backend.domain.dispute import DisputeState
@@ -19,6 +20,7 @@ from backend.domain.erasure import StillOpen
 from backend.domain.errors import Code
 from backend.domain.hours import Day, HoursProblem
 from backend.domain.lang import Lang
+from backend.domain.money import Currency, Minor
 from backend.domain.precheck import WhyNot
 from backend.domain.rental import RentalState
 
@@ -353,10 +355,9 @@ WORDS: Final[Mapping[Code | EdgeCode, Mapping[Lang, Words]]] = MappingProxyType(
         ),
         Code.AMOUNT_MISMATCH: _both(
             "金額不符",
-            "應為 {expected_minor}，實為 {got_minor}（{currency} 最小單位）。請聯繫平台核對。",
+            "應為 {expected_minor}，實為 {got_minor}。請聯繫平台核對。",
             "The amount does not fit",
-            "{expected_minor} was expected, {got_minor} came, in minor units of {currency}. Ask "
-            "the platform to look at it.",
+            "{expected_minor} was expected, {got_minor} came. Ask the platform to look at it.",
         ),
         Code.UNKNOWN_CURRENCY: _both(
             "不支持的貨幣",
@@ -378,16 +379,15 @@ WORDS: Final[Mapping[Code | EdgeCode, Mapping[Lang, Words]]] = MappingProxyType(
         ),
         Code.WITHDRAWAL_TOO_SMALL: _both(
             "提現金額過小",
-            "單筆提現不得少於 {minimum_minor}（{currency} 最小單位）。請增加金額。",
+            "單筆提現不得少於 {minimum_minor}。請增加金額。",
             "Too little to pay out",
-            "The least is {minimum_minor}, in minor units of {currency}. Ask for more, or wait "
-            "until there is more.",
+            "The least is {minimum_minor}. Ask for more, or wait until there is more.",
         ),
         Code.WITHDRAWAL_TOO_LARGE: _both(
             "超出可提現金額",
-            "可提現金額為 {available_minor}（{currency} 最小單位）。請減少金額。",
+            "可提現金額為 {available_minor}。請減少金額。",
             "More than can be withdrawn",
-            "There are {available_minor}, in minor units of {currency}. Ask for no more than that.",
+            "You can withdraw {available_minor}. Ask for no more than that.",
         ),
         Code.PROVIDER_AWAY: _both(
             "支付機構沒有回應",
@@ -769,8 +769,15 @@ def _liking(quality: str) -> float:
 def words(code: Code | EdgeCode, lang: Lang, facts: Mapping[str, str | int]) -> Words:
     """Say why something is refused, with the facts of this time."""
     text = WORDS[code][lang]
-    named = {name: _name(value, lang) for name, value in facts.items()}
+    named = {name: _fact(name, value, facts, lang) for name, value in facts.items()}
     return Words(text.title, text.detail.format_map(_Facts(named)))
+
+
+def _fact(name: str, value: str | int, facts: Mapping[str, str | int], lang: Lang) -> str:
+    """Write a fact as people do: an amount, of which the currency is told, as money."""
+    if name.endswith("_minor") and "currency" in facts:
+        return money.show(Minor(int(value)), Currency.of(str(facts["currency"])))
+    return _name(value, lang)
 
 
 def names(codes: Iterable[str], lang: Lang) -> list[str]:
