@@ -46,6 +46,7 @@ def platform(folder: Path) -> Iterator[dict[str, str]]:
     environment = os.environ | {
         "LENDWATT_DEMO": "true",
         "LENDWATT_SIGNIN_SENDS_PER_ADDRESS_MAX": "1000",
+        "LENDWATT_SIGNINS_PER_MINUTE_MAX": "1000",
         "LENDWATT_OPERATOR_PHONES": json.dumps([OPERATOR]),
     }
     with (folder / "platform.log").open("w") as log:

@@ -5,6 +5,7 @@ import threading
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from gateway import tables
 from gateway.settings import GatewaySettings
@@ -146,9 +147,10 @@ async def test_silence_after_the_deadline_is_unknown_until_the_bank_speaks(world
 
 async def test_nothing_is_acknowledged_while_the_database_is_stalled(world: World) -> None:
     bank = await introduced(world)
-    with (
-        world.engine.begin() as connection
-    ):  # the one writer: the gateway's batch has to wait for us
+    with world.engine.begin() as connection:
+        # SQLite has one writer, and that is us now; PostgreSQL has to be told to wait.
+        if connection.dialect.name == "postgresql":
+            connection.execute(text("LOCK TABLE bank_shadow IN EXCLUSIVE MODE"))
         bank.say("state", bank.state(battery=42))
         link: Any = world.gateway.link
         await until(lambda: link._unacked, what="the message is in hand")
