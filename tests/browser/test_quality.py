@@ -132,6 +132,23 @@ def test_a_look_that_fails_is_made_again(desk: Desk, city: City, how: str) -> No
     assert failed
 
 
+@pytest.mark.parametrize("how", ["busy", "lost"])
+def test_a_stream_that_could_not_begin_begins_later(desk: Desk, city: City, how: str) -> None:
+    shop = city.shop()
+    rental = city.rental(shop)
+    with desk.window("en") as window:
+        failed: list[str] = []
+        window.page.route("**/stream?*", lambda route: fails_once(route, how, failed))
+        window.opens(f"/sign-in?next=/rentals/{rental.id}")
+        window.signs_in(rental.renter.phone)
+        expect(window.page.locator(".away")).to_be_visible()
+        rental.take_along()
+        window.is_headed("", "On its way to you")
+        expect(window.page.locator(".away")).to_be_hidden()
+        window.wrong.clear()  # the browser noted the stream that failed
+    assert failed
+
+
 def fails_once(route: Route, how: str, failed: list[str]) -> None:
     if failed:
         route.fallback()

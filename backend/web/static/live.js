@@ -30,11 +30,16 @@ document.addEventListener("htmx:before:response", (event) => {
 });
 document.addEventListener("htmx:error", (event) => {
   if (event.target.id === "live") setTimeout(soon, AGAIN_MS);
-  if (event.target.id !== "stream") return;
-  // A first connection that failed is not tried again by itself.
-  document.body.dataset.away = "";
-  setTimeout(() => globalThis.htmx.trigger(event.target, "again"), AGAIN_MS);
+  if (event.target.id === "stream") connectAgain(event.target);
 });
+document.addEventListener("htmx:response:error", (event) => {
+  if (event.target.id === "stream") connectAgain(event.target);
+});
+// htmx goes back to a stream that broke, but not to one that never began.
+function connectAgain(stream) {
+  document.body.dataset.away = "";
+  setTimeout(() => globalThis.htmx.trigger(stream, "again"), AGAIN_MS);
+}
 addEventListener("offline", () => { document.body.dataset.away = ""; });
 addEventListener("online", () => { document.body.removeAttribute("data-away"); soon(); });
 addEventListener("pageshow", (event) => { if (event.persisted) soon(); });
