@@ -43,7 +43,7 @@ def suspend_person(
     person = _person(session, person_id)
     if not oversight.suspend(session, person_id, now=now):
         raise Refusal(Code.WRONG_STATE, state="suspended", event="suspend")
-    _note_person(session, who, person, action="person.suspend", why=reason, now=now)
+    _note_person(session, who, person, was="active", action="person.suspend", why=reason, now=now)
     return person
 
 
@@ -58,7 +58,7 @@ def resume_person(
     person = _person(session, person_id)
     if not oversight.resume(session, person_id):
         raise Refusal(Code.WRONG_STATE, state="active", event="resume")
-    _note_person(session, who, person, action="person.resume", why=reason, now=now)
+    _note_person(session, who, person, was="suspended", action="person.resume", why=reason, now=now)
     return person
 
 
@@ -101,9 +101,15 @@ def _person(session: Session, person_id: str) -> Person:
 
 
 def _note_person(
-    session: Session, who: Principal, person: Person, *, action: str, why: str, now: datetime
+    session: Session,
+    who: Principal,
+    person: Person,
+    *,
+    was: str,
+    action: str,
+    why: str,
+    now: datetime,
 ) -> None:
-    before = "active" if person.suspended_at is None else "suspended"
     session.refresh(person)
     after = "active" if person.suspended_at is None else "suspended"
     audit.write(
@@ -112,7 +118,7 @@ def _note_person(
         action=action,
         subject="person",
         subject_id=person.id,
-        before={"account": before},
+        before={"account": was},
         after={"account": after},
         why=why,
         now=now,

@@ -148,7 +148,10 @@ def balances(session: Session) -> dict[str, dict[AccountKind, int]]:
     for kind in _THEIRS:
         for currency, total in queries.owed(session, kind).items():
             found.setdefault(currency, {})[kind] = _natural(kind, total)
-    return {currency: found[currency] for currency in sorted(found)}
+    return {
+        currency: {kind: found[currency][kind] for kind in AccountKind if kind in found[currency]}
+        for currency in sorted(found)
+    }
 
 
 def _natural(kind: AccountKind, balance_minor: int) -> int:

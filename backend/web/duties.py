@@ -10,6 +10,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Final
 
+from backend.api.settlement import Statement
 from backend.db.tables.credits import RefundWhy
 from backend.db.tables.money import PaymentState, Purpose
 from backend.db.tables.rentals import JobState
@@ -223,6 +224,22 @@ ENDS: Final = _all(
     },
 )
 
+_OTHER_ENDS: Final = MappingProxyType(
+    {
+        "by_hand": {Lang.ZH: "平台處理", Lang.EN: "by an operator"},
+        "denied": {Lang.ZH: "商戶否認已歸還", Lang.EN: "the merchant says that it is not back"},
+        "bought": {Lang.ZH: "已買下", Lang.EN: "it was bought"},
+        "cancelled": {Lang.ZH: "租用人取消", Lang.EN: "its renter called it off"},
+    }
+)
+
+
+def ended(why: str, lang: Lang) -> str:
+    """Say why a job was called off."""
+    known = ENDS[EndedWhy(why)] if why in tuple(EndedWhy) else _OTHER_ENDS.get(why)
+    return why if known is None else known[lang]
+
+
 # -- money -------------------------------------------------------------------------------------
 
 PURPOSES: Final = _all(
@@ -267,7 +284,7 @@ ACCOUNTS: Final = _all(
         AccountKind.PROVIDER_CASH: ("渠道現金", "Cash at providers"),
         AccountKind.PROVIDER_TOPUPS: ("平台墊入渠道", "Paid in by the platform"),
         AccountKind.RECEIVABLE: ("租用人應付", "Owed by renters"),
-        AccountKind.DEPOSIT: ("代管押金", "Deposits kept"),
+        AccountKind.DEPOSIT: ("租用人的押金", "Renters' deposits"),
         AccountKind.REFUND_DUE: ("待退租用人", "To go back to renters"),
         AccountKind.MERCHANT_PENDING: ("商戶待結算", "Merchants, pending"),
         AccountKind.MERCHANT_AVAILABLE: ("商戶可提現", "Merchants, to withdraw"),
@@ -318,6 +335,16 @@ BREAKS: Final = _all(
     },
 )
 
+STATEMENTS: Final = _all(
+    Statement,
+    {
+        Statement.PENDING: ("待結算", "Pending"),
+        Statement.WITHDRAWABLE: ("可提現", "To withdraw"),
+        Statement.IN_PAYOUT: ("提現在途", "On its way"),
+        Statement.DEBT: ("平台墊款", "Laid out"),
+    },
+)
+
 # -- what banks said and was not believed --------------------------------------------------------
 
 
@@ -351,6 +378,93 @@ SUBJECTS: Final = _said(
         "dead_letter": ("死信", "Dead letter"),
     }
 )
+
+_ACTIONS: Final = _said(
+    {
+        "person.suspend": ("暫停用戶", "Suspended somebody"),
+        "person.resume": ("恢復用戶", "Let somebody go on"),
+        "person.correct": ("更正姓名", "Put a name right"),
+        "person.erase": ("刪除用戶", "Forgot somebody"),
+        "merchant.approve": ("批准商戶", "Approved a merchant"),
+        "merchant.suspend": ("暫停商戶", "Suspended a merchant"),
+        "merchant.resume": ("恢復商戶", "Let a merchant go on"),
+        "merchant.correct": ("更正商戶資料", "Put a merchant right"),
+        "merchant.payout_account": ("更改收款帳號", "Another payout account"),
+        "bank.recall": ("召回", "Recalled a power bank"),
+        "bank.end_recall": ("結束召回", "Ended a recall"),
+        "rental.cancel": ("取消訂單", "Called a rental off"),
+        "rental.close": ("結帳並關閉", "Billed and closed a rental"),
+        "rental.lose": ("遺失，不收費", "Closed a rental for nothing"),
+        "rental.sell": ("按買斷結帳", "Sold a power bank"),
+        "rental.credit": ("退回一部分", "Took a part of a bill back"),
+        "rental.deny_return": ("否認歸還", "Denied a return"),
+        "rental.start_confirmed": ("確認已供電", "Said that it is on"),
+        "rental.start_denied": ("確認沒有供電", "Said that it is not on"),
+        "deposit.secure": ("先扣下押金", "Took a deposit"),
+        "dispute.decide": ("裁定爭議", "Decided a dispute"),
+        "payment.give_up": ("放棄付款", "Gave a payment up"),
+        "notice.resolve": ("處理付款通知", "Dealt with a notice"),
+        "bill.write_off": ("核銷帳單", "Wrote a bill off"),
+        "dead_letter.replay": ("重新處理死信", "Replayed a dead letter"),
+        "dead_letter.put_aside": ("擱置死信", "Put a dead letter aside"),
+    }
+)
+_FIELDS: Final = _said(
+    {
+        "account": ("帳號", "Account"),
+        "status": ("狀態", "Status"),
+        "state": ("狀態", "State"),
+        "name": ("名稱", "Name"),
+        "commission_bp": ("平台抽成（萬分之）", "The platform's part, basis points"),
+        "service_radius_m": ("配送範圍（米）", "Delivers within, metres"),
+        "is_recalled": ("已召回", "Recalled"),
+        "credited_minor": ("已退回（最小單位）", "Given back, minor units"),
+        "granted_minor": ("准予（最小單位）", "Granted, minor units"),
+        "given_minor": ("承擔（最小單位）", "Given, minor units"),
+        "deposit": ("押金", "Deposit"),
+        "outcome": ("結果", "Came of it"),
+        "reason": ("原因", "Why"),
+        "resolution": ("處理", "Dealt with"),
+        "problem": ("問題", "Problem"),
+        "asked": ("請求", "Asked for"),
+    }
+)
+_VALUES: Final = _said(
+    {
+        "active": ("正常", "active"),
+        "known": ("已知", "known"),
+        "erased": ("已刪除", "forgotten"),
+        "stuck": ("卡住", "stuck"),
+        "True": ("是", "yes"),
+        "False": ("否", "no"),
+        "pending": ("待審核", "pending"),
+        "approved": ("已開通", "approved"),
+        "suspended": ("已暫停", "suspended"),
+    }
+)
+_WRITTEN: Final = frozenset({"name", "resolution", "problem"})
+"""Fields that hold somebody's own words."""
+
+
+def did(action: str, lang: Lang) -> str:
+    """Say what an operator did; empty: there are no words for it."""
+    known = _ACTIONS.get(action)
+    return "" if known is None else known[lang]
+
+
+def field(name: str, lang: Lang) -> str:
+    """Name a field that was changed."""
+    known = _FIELDS.get(name)
+    return name if known is None else known[lang]
+
+
+def value(name: str, text: str, lang: Lang) -> str:
+    """Say what a field was or is."""
+    if not text:
+        return "—"
+    known = None if name in _WRITTEN else _VALUES.get(text) or _WORDS.get(text)
+    return text if known is None else known[lang]
+
 
 # -- an item's details ---------------------------------------------------------------------------
 

@@ -81,9 +81,10 @@ function options(element, columns) {
     const to = max === undefined ? (high ?? 1) * 1.1 || 1 : Number(max);
     return [from, to];
   };
-  // A minute of levels is no line, and its axis would say one time thrice.
+  // A minute of levels is no line, and its axis would say one time thrice; a bar is whole.
   const [first, last] = [columns[0][0], columns[0].at(-1)];
-  const wide = (_, from, to) => (first === undefined ? [from, to] : [Math.min(first, last - 1800), last]);
+  const half = isBars && columns[0].length > 1 ? spanS / (columns[0].length - 1) / 2 : 0;
+  const wide = (_, from, to) => (first === undefined ? [from, to] : [Math.min(first, last - 1800) - half, last + half]);
   const readout = document.createElement("div");
   readout.className = "readout";
   readout.setAttribute("aria-hidden", "true");
@@ -96,14 +97,14 @@ function options(element, columns) {
     padding: [12, 12, 0, 0],
     scales: { x: { time: true, range: wide }, y: { range } },
     axes: [
-      { ...axis, space: 64, values: (_, splits) => splits.map((each) => when(each, spanS)) },
+      { ...axis, space: 64, size: 34, values: (_, splits) => splits.map((each) => when(each, spanS)) },
       { ...axis, size: 52, values: (_, splits) => splits.map((each) => `${each}${unit && ` ${unit}`}`) },
     ],
     series: [
       {},
       ...columns.slice(1).map((_, at) => {
         const stroke = colour(COLOURS[at % COLOURS.length]);
-        const shared = { label: labels[at] ?? "", stroke, width: 2, points: { show: columns[0].length < 50, size: 6, fill: stroke } };
+        const shared = { label: labels[at] ?? "", stroke, width: 2, points: { show: !isBars && columns[0].length < 32, size: 6, fill: stroke } };
         return isBars ? { ...shared, fill: `${stroke}`, width: 0, paths: uPlot.paths.bars({ size: [0.6, 40] }) } : { ...shared, fill: `${stroke}1f` };
       }),
     ],

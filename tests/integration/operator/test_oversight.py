@@ -50,9 +50,10 @@ def test_a_suspension_is_taken_back(world):
     assert (again.status_code, again.json()["code"]) == (409, "wrong_state")
     assert operator.did(f"/operator/people/{renter_id}/resume", WHY)["suspended_at"] is None
     world.ask()
-    assert [change["action"] for change in audit(world, subject_id=renter_id)] == [
-        "person.resume",
-        "person.suspend",
+    changes = audit(world, subject_id=renter_id)
+    assert [(each["action"], each["before"], each["after"]) for each in changes] == [
+        ("person.resume", {"account": "suspended"}, {"account": "active"}),
+        ("person.suspend", {"account": "active"}, {"account": "suspended"}),
     ]
 
 
