@@ -17,10 +17,12 @@ from backend.db.tables.rentals import JobState
 from backend.domain.credit import CreditKind
 from backend.domain.custody import Holder
 from backend.domain.dispatch import EndedWhy, OfferState, PartName
+from backend.domain.dispute import DisputeState
 from backend.domain.lang import Lang
 from backend.domain.ledger import AccountKind, TransferKind
 from backend.domain.reconcile import BreakKind
 from backend.domain.rental import RentalState
+from backend.domain.withdrawal import WithdrawalState
 from backend.services.stuck import Act, Stuck, StuckKind
 from backend.web import trade
 from backend.web.names import Texts, _all
@@ -458,12 +460,20 @@ def field(name: str, lang: Lang) -> str:
     return name if known is None else known[lang]
 
 
-def value(name: str, text: str, lang: Lang) -> str:
-    """Say what a field was or is."""
+def value(subject: str, name: str, text: str, lang: Lang) -> str:
+    """Say what a field of a subject was or is."""
     if not text:
         return "—"
-    known = None if name in _WRITTEN else _VALUES.get(text) or _WORDS.get(text)
+    if name in _WRITTEN:
+        return text
+    known = _word(subject, text) or _VALUES.get(text)
     return text if known is None else known[lang]
+
+
+def _word(subject: str, text: str) -> Texts | None:
+    """Find the words for a state or a kind: a state of one thing may be one of another, too."""
+    own = _STATES.get(subject, {})
+    return own.get(text) or _WORDS.get(text)
 
 
 # -- an item's details ---------------------------------------------------------------------------
@@ -497,12 +507,21 @@ _DETAILS: Final = _said(
 )
 _WORDS: Final[Mapping[str, Texts]] = MappingProxyType(
     {
+        **{state.value: trade.WITHDRAWALS[state] for state in WithdrawalState},
+        **{state.value: trade.DISPUTES[state] for state in DisputeState},
+        **{state.value: PAYMENTS[state] for state in PaymentState},
         **{state.value: trade.RENTALS[state] for state in RentalState},
-        **{state.value: trade.WITHDRAWALS[state] for state in trade.WITHDRAWALS},
         **{holder.value: trade.HOLDERS[holder] for holder in Holder},
         **{kind.value: BREAKS[kind] for kind in BreakKind},
         **{purpose.value: PURPOSES[purpose] for purpose in Purpose},
         **REASONS,
+    }
+)
+_STATES: Final[Mapping[str, Mapping[str, Texts]]] = MappingProxyType(
+    {
+        "withdrawal": {state.value: trade.WITHDRAWALS[state] for state in WithdrawalState},
+        "payment": {state.value: PAYMENTS[state] for state in PaymentState},
+        "dispute": {state.value: trade.DISPUTES[state] for state in DisputeState},
     }
 )
 _WORDS_OF: Final = MappingProxyType(
@@ -541,25 +560,27 @@ def details(item: Stuck, lang: Lang) -> list[Detail]:
     """Say what is known of an item."""
     currency = item.detail.get("currency", "")
     return [
-        _detail(key, value, currency, lang)
-        for key, value in item.detail.items()
-        if value and key not in _NOT_SHOWN
+        _detail(item.kind, key, text, currency, lang)
+        for key, text in item.detail.items()
+        if text and key not in _NOT_SHOWN
     ]
 
 
-def _detail(key: str, value: str, currency: str, lang: Lang) -> Detail:
+def _detail(kind: str, key: str, text: str, currency: str, lang: Lang) -> Detail:
     known = _DETAILS.get(key)
     name = key if known is None else known[lang]
-    word = None if key in _OWN else _WORDS_OF.get(key, _WORDS).get(value)
-    amount = int(value) if key.endswith("_minor") and currency else None
+    word = (
+        None if key in _OWN else _WORDS_OF[key].get(text) if key in _WORDS_OF else _word(kind, text)
+    )
+    amount = int(text) if key.endswith("_minor") and currency else None
     return Detail(
         name=name,
-        text=value if word is None else word[lang],
+        text=text if word is None else word[lang],
         is_word=word is not None,
-        at=datetime.fromisoformat(value) if key in {"unheard_of_at", "capture_before"} else None,
+        at=datetime.fromisoformat(text) if key in {"unheard_of_at", "capture_before"} else None,
         amount_minor=amount,
         currency=currency,
-        href=_LEADS.get(key, "").format(value),
+        href=_LEADS.get(key, "").format(text),
     )
 
 

@@ -4,7 +4,7 @@ import itertools
 from typing import Any
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Locator, Page, expect
 
 from tests.acceptance.city import THERE, City
 from tests.acceptance.system import OPERATOR
@@ -45,24 +45,29 @@ def shows(desk: Desk, window: Window, name: str) -> None:
 def test_the_city_is_live_on_a_map(desk: Desk, city: City, lang: str, size: dict[str, int]) -> None:
     shop = city.shop()
     city.rental(shop).start()
-    moving = city.rental(shop)
+    moving = city.rental(shop, door=THERE)
     owner = city.person()
     with desk.window(lang, size=size) as window:
         signs_in(window, "/operator")
         page = window.page
         waiting = page.locator("[data-figure=to_approve] strong")
         before = int(waiting.inner_text())
-        expect(page.locator(".pin.shop").first).to_be_visible()
-        expect(page.locator(".pin.door").first).to_be_visible()
-        expect(page.locator(".pin.bank").first).to_be_visible()
+        expect(dot(page, "shop")).to_be_visible()
+        expect(dot(page, "door")).to_be_visible()
+        expect(dot(page, "bank")).to_be_visible()
         expect(page.locator(".chart canvas").first).to_be_visible()
         city.merchant(owner)
         expect(waiting).to_have_text(str(before + 1))
         moving.take_along()
         shop.staff.does("/staff/position", {"lat": 31.2294, "lng": 121.4746})
-        expect(page.locator(".pin.staff").first).to_be_visible()
+        expect(dot(page, "staff")).to_be_visible()
         expect(page.locator("[data-figure=messages] strong")).not_to_have_text("—")
         shows(desk, window, "city")
+
+
+def dot(page: Page, kind: str) -> Locator:
+    """One of a kind on the map."""
+    return page.locator(f".map .pin.{kind}").first
 
 
 def agrees(window: Window) -> None:
@@ -255,3 +260,22 @@ def test_who_is_no_operator_is_told_so(desk: Desk, city: City) -> None:
         window.signs_in(city.person().phone)
         expect(window.page.locator(".faces a[href='/operator']")).to_have_count(0)
         window.is_headed("", "You may not do this")
+
+
+def test_in_the_dark_the_pages_are_as_good(desk: Desk, city: City) -> None:
+    shop = city.shop()
+    rental = city.rental(shop).start()
+    city.merchant(city.person())
+    dead_letter(city, '{"battery": 101}')
+    with desk.window("zh", size=PHONE, color_scheme="dark") as window:
+        for name, path in {
+            "city": "",
+            "stuck": "/stuck",
+            "rental": f"/rentals/{rental.id}",
+            "merchants": "/merchants",
+            "people": "/people",
+            "money": "/money?of=payments",
+            "audit": "/audit",
+        }.items():
+            signs_in(window, f"/operator{path}")
+            shows(desk, window, f"dark-{name}")

@@ -67,6 +67,12 @@ function said(element, columns) {
   }).join(" ");
 }
 
+// A value between two that are not known is no line: it is a dot.
+function alone(values) {
+  const known = (at) => values[at] !== null && values[at] !== undefined;
+  return values.map((_, at) => at).filter((at) => known(at) && !known(at - 1) && !known(at + 1));
+}
+
 function options(element, columns) {
   const style = getComputedStyle(element);
   const colour = (name) => style.getPropertyValue(name).trim();
@@ -104,7 +110,7 @@ function options(element, columns) {
       {},
       ...columns.slice(1).map((_, at) => {
         const stroke = colour(COLOURS[at % COLOURS.length]);
-        const shared = { label: labels[at] ?? "", stroke, width: 2, points: { show: !isBars && columns[0].length < 32, size: 6, fill: stroke } };
+        const shared = { label: labels[at] ?? "", stroke, width: 2, points: isBars ? { show: false } : { size: 6, fill: stroke, filter: (plot, index, isShown) => (isShown ? null : alone(plot.data[index])) } };
         return isBars ? { ...shared, fill: `${stroke}`, width: 0, paths: uPlot.paths.bars({ size: [0.6, 40] }) } : { ...shared, fill: `${stroke}1f` };
       }),
     ],

@@ -11,8 +11,8 @@ setInterval(tell, LATER_MS, "look-back");
 document.addEventListener("visibilitychange", () => tell("look"));
 
 // The section that this is may lie beyond the edge of a phone.
-for (const nav of [".faces", ".tabs"]) {
-  document.querySelector(`${nav} [aria-current]`)?.scrollIntoView({ block: "nearest", inline: "center" });
+for (const [nav, inline] of [[".faces", "nearest"], [".tabs", "center"], [".parts-of", "nearest"]]) {
+  document.querySelector(`${nav} [aria-current]`)?.scrollIntoView({ block: "nearest", inline });
 }
 
 // A choice is followed at once.
