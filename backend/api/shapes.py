@@ -335,6 +335,11 @@ class RentalOut(Out):
     is_missing: bool = Field(
         description="Whether the bank is out and was not heard of for a day.", examples=[False]
     )
+    given_mwh: int | None = Field(
+        description="What the bank has given since it began to feed, mWh, as far as it told; null "
+        "before that, and once it is collected.",
+        examples=[4200],
+    )
     payment_due_by: datetime | None = Field(
         description="Until when to pay the bill; then it is taken from the deposit."
     )
@@ -379,6 +384,7 @@ class RentalOut(Out):
             cancel_fee_minor=None if view.cancel_fee is None else view.cancel_fee.fee_minor,
             cancel_stage=None if view.cancel_fee is None else view.cancel_fee.stage,
             is_missing=view.is_missing,
+            given_mwh=view.given_mwh,
             **{name: getattr(rental, name) for name in _AS_THEY_ARE},
             **{name: getattr(rental, name) for name in _MOMENTS},
         )

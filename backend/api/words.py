@@ -213,11 +213,11 @@ WORDS: Final[Mapping[Code | EdgeCode, Mapping[Lang, Words]]] = MappingProxyType(
         ),
         Code.CANCEL_COSTS: _both(
             "取消需要付費",
-            "現在取消的費用是 {fee_minor}（最小貨幣單位），高於您看到的 {seen_minor}。"
+            "現在取消的費用是 {fee_minor}，高於您看到的 {seen_minor}。"
             "訂單沒有取消；同意後請重新提交。",
             "Cancelling costs something",
-            "It costs {fee_minor} minor units now, more than the {seen_minor} you saw. Nothing "
-            "was cancelled; send it again with this fee if you agree.",
+            "It costs {fee_minor} now, more than the {seen_minor} you saw. Nothing was cancelled; "
+            "send it again with this fee if you agree.",
         ),
         Code.NOBODY_NEAR: _both(
             "附近沒有可更換的充電寶",
@@ -330,15 +330,15 @@ WORDS: Final[Mapping[Code | EdgeCode, Mapping[Lang, Words]]] = MappingProxyType(
         ),
         Code.MORE_THAN_BILLED: _both(
             "超過帳單金額",
-            "此帳單最多還可退減 {left_minor}（最小貨幣單位）。請改用較小的金額。",
+            "此帳單最多還可退減 {left_minor}。請改用較小的金額。",
             "More than the bill",
-            "Of this bill {left_minor} is left, in minor units. Name no more than that.",
+            "Of this bill {left_minor} is left. Name no more than that.",
         ),
         Code.MORE_THAN_DISPUTED: _both(
             "超過爭議金額",
-            "爭議金額為 {disputed_minor}（最小貨幣單位），判定的金額不能超過它。",
+            "爭議金額為 {disputed_minor}，判定的金額不能超過它。",
             "More than is disputed",
-            "The dispute is about {disputed_minor}, in minor units. Grant no more than that.",
+            "The dispute is about {disputed_minor}. Grant no more than that.",
         ),
         Code.DISPUTE_TOO_LATE: _both(
             "已過爭議期",

@@ -16,7 +16,7 @@ from sqlmodel.sql.expression import SelectOfScalar
 from backend.db.engine import tell
 from backend.db.upsert import upsert
 from gateway import credentials
-from gateway.events import Event, from_row
+from gateway.events import Event, OutputOn, from_row
 from gateway.tables import BankSample, BankShadow, CommandRow, DomainEvent
 
 COMMANDS = "commands"
@@ -50,6 +50,8 @@ class Seen:
     """When the state below came: the age of what a page shows."""
     presence: str
     battery_pct: int
+    energy_mwh: int
+    """What it has given in its life."""
     lock: str
     is_feeding: bool
     is_plugged: bool
@@ -86,6 +88,7 @@ def _seen(row: BankShadow) -> Seen | None:
         state_at=from_ms(row.state_at_ms),
         presence=row.presence,
         battery_pct=row.battery,
+        energy_mwh=row.energy_mwh,
         lock=row.lock,
         is_feeding=row.output == "on",
         is_plugged=bool(row.plugged),
@@ -308,6 +311,24 @@ def first_plugged(session: Session, bank_id: str, *, since: datetime) -> datetim
 def first_fed(session: Session, bank_id: str, *, since: datetime) -> datetime | None:
     """When the bank first began to feed after that; None if it did not."""
     return _first(session, bank_id, "output_on", since=since)
+
+
+def energy_when_fed(session: Session, bank_id: str, *, until: datetime) -> int | None:
+    """What the bank had given in its life, mWh, when it last began to feed up to then."""
+    began = session.exec(
+        select(DomainEvent)
+        .where(
+            DomainEvent.bank_id == bank_id,
+            DomainEvent.kind == OutputOn.kind,
+            DomainEvent.occurred_at_ms <= to_ms(until),
+        )
+        .order_by(col(DomainEvent.occurred_at_ms).desc())
+        .limit(1)
+    ).first()
+    if began is None:
+        return None
+    event = from_row(began)
+    return event.energy_mwh if isinstance(event, OutputOn) else None
 
 
 def _first(session: Session, bank_id: str, kind: str, *, since: datetime) -> datetime | None:

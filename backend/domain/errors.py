@@ -39,7 +39,7 @@ class Code(StrEnum):
     NOT_AT_DOOR = "not_at_door"
     RENTER_MAY_COME = "renter_may_come"  # retry_after_s
     BANK_IN_HAND = "bank_in_hand"  # bank
-    CANCEL_COSTS = "cancel_costs"  # fee_minor, seen_minor
+    CANCEL_COSTS = "cancel_costs"  # fee_minor, seen_minor, currency
     NOBODY_NEAR = "nobody_near"
     SWAPPED_TOO_OFTEN = "swapped_too_often"  # most
     CLAIMED_TOO_OFTEN = "claimed_too_often"
@@ -61,8 +61,8 @@ class Code(StrEnum):
     PAYMENT_IN_DOUBT = "payment_in_doubt"
     NOTHING_TO_PAY = "nothing_to_pay"
     NOTHING_TO_REFUND = "nothing_to_refund"
-    MORE_THAN_BILLED = "more_than_billed"  # left_minor: what is left of the bill
-    MORE_THAN_DISPUTED = "more_than_disputed"  # disputed_minor
+    MORE_THAN_BILLED = "more_than_billed"  # left_minor, of the bill; currency
+    MORE_THAN_DISPUTED = "more_than_disputed"  # disputed_minor, currency
     DISPUTE_TOO_LATE = "dispute_too_late"
     ALREADY_DISPUTED = "already_disputed"
     AMOUNT_MISMATCH = "amount_mismatch"  # expected_minor, got_minor, currency

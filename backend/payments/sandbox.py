@@ -19,6 +19,7 @@ import httpx
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from backend.payments import signing
+from backend.payments.pool import POOL
 from backend.payments.port import (
     BadNotice,
     Capture,
@@ -145,6 +146,7 @@ class SandboxProvider:
             base_url=base_url.rstrip("/") + "/v1",
             headers={"authorization": f"Bearer {api_key}"},
             timeout=timeout_s,
+            limits=POOL,
             trust_env=False,  # a proxy for the outside would swallow loopback
         )
 

@@ -36,6 +36,7 @@ import httpx
 import structlog
 from pydantic import ValidationError
 
+from backend.payments.pool import POOL
 from backend.payments.port import (
     BadNotice,
     Capture,
@@ -105,7 +106,7 @@ class WechatProvider:
         self._account = account
         self._keys = Keys(account)
         self._refund_keys = refund_keys
-        self._http = httpx.Client(base_url=base_url.rstrip("/"), timeout=timeout_s)
+        self._http = httpx.Client(base_url=base_url.rstrip("/"), timeout=timeout_s, limits=POOL)
 
     def close(self) -> None:
         """Close the connections."""

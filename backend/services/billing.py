@@ -4,6 +4,8 @@ The meter and the bill ask the same pure function; they differ only in where tim
 """
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,6 +18,7 @@ from backend.db.tables.rentals import RentalRow
 from backend.domain import ledger, tariff
 from backend.domain.custody import Proof
 from backend.domain.deposit import ENDED
+from backend.domain.errors import Refusal
 from backend.domain.money import Minor
 from backend.domain.overdue import REMIND_EVERY
 from backend.domain.rental import (
@@ -35,6 +38,16 @@ _METERED = frozenset({RentalState.RENTING, RentalState.RETURNING})
 def terms_of(rental: RentalRow) -> tariff.Terms:
     """The terms this rental was made under."""
     return tariff.from_json(rental.terms)
+
+
+@contextmanager
+def in_money_of(rental: RentalRow) -> Iterator[None]:
+    """Have what is refused inside name its amounts in the rental's currency."""
+    try:
+        yield
+    except Refusal as refused:
+        refused.detail["currency"] = terms_of(rental).currency
+        raise
 
 
 def note_evidence(session: Session, rental: RentalRow) -> None:

@@ -78,7 +78,8 @@ def credit(
     earlier = notes.by_evidence(session, rental.id, kind, evidence)
     if earlier is not None:
         return earlier
-    taken = take_back(bill_of(session, rental), amount_minor=amount_minor, kind=kind)
+    with billing.in_money_of(rental):
+        taken = take_back(bill_of(session, rental), amount_minor=amount_minor, kind=kind)
     note = CreditNoteRow(
         id=new_id(),
         rental_id=rental.id,

@@ -58,7 +58,8 @@ def begin(
         raise Refusal(Code.ALREADY_DISPUTED)
     left = bill_of(session, rental).left_minor
     if disputed_minor > left:
-        raise Refusal(Code.MORE_THAN_BILLED, left_minor=left)
+        with billing.in_money_of(rental):
+            raise Refusal(Code.MORE_THAN_BILLED, left_minor=left)
     dispute = DisputeRow(
         id=new_id(),
         rental_id=rental.id,
@@ -182,7 +183,8 @@ def decide(
         Refusal: NOT_FOUND; WRONG_STATE if it has ended; MORE_THAN_DISPUTED.
     """
     rental, dispute = _locked(session, dispute_id)
-    event = verdict(disputed_minor=Minor(dispute.disputed_minor), granted_minor=granted_minor)
+    with billing.in_money_of(rental):
+        event = verdict(disputed_minor=Minor(dispute.disputed_minor), granted_minor=granted_minor)
     before = dispute.state
     ended = _end(
         session,

@@ -17,7 +17,7 @@ from backend.db.engine import alone
 from backend.db.seam import Seen
 from backend.db.tables.market import BankRow, MerchantRow
 from backend.db.tables.money import DepositRow, PaymentRow, Purpose
-from backend.db.tables.rentals import RentalRow, RentalStepRow
+from backend.db.tables.rentals import OCCUPYING, RentalRow, RentalStepRow
 from backend.domain import tariff
 from backend.domain.cancellation import CancelFee, cancel_fee, check_seen
 from backend.domain.errors import Code, Refusal
@@ -141,7 +141,8 @@ def cancel(
     fee = cancel_fee_of(rental, now=now)
     if fee is None:
         raise Refusal(Code.WRONG_STATE, state=rental.state, event=RentalEvent.CANCEL)
-    check_seen(fee, seen_minor=seen_minor)
+    with billing.in_money_of(rental):
+        check_seen(fee, seen_minor=seen_minor)
     by_id, evidence = who.person_id, fee.stage
     call_off(session, rental, fee, why="cancelled", by_id=by_id, evidence=evidence, now=now)
     return rental
@@ -288,6 +289,8 @@ class RentalView:
     """None: it can not be called off any more."""
     is_missing: bool
     """Whether the bank is out and was silent for long."""
+    given_mwh: int | None
+    """What the bank has given to this rental; None before it feeds, and once it is collected."""
     now: datetime
 
     @property
@@ -430,8 +433,16 @@ def view(session: Session, rental: RentalRow, *, now: datetime) -> RentalView:
         buy_out_minor=billing.bought(rental, at=now).total_minor,
         cancel_fee=cancel_fee_of(rental, now=now),
         is_missing=_is_missing(rental, seen, now=now),
+        given_mwh=_given_mwh(session, rental, seen),
         now=now,
     )
+
+
+def _given_mwh(session: Session, rental: RentalRow, seen: Seen | None) -> int | None:
+    if seen is None or rental.confirmed_at is None or rental.state not in OCCUPYING:
+        return None
+    before = seam.energy_when_fed(session, rental.bank_id, until=rental.confirmed_at)
+    return None if before is None else max(0, seen.energy_mwh - before)
 
 
 def name_of(session: Session, rental: RentalRow, person_id: str | None) -> str | None:

@@ -18,7 +18,7 @@ from backend.api import merchant as api
 from backend.api.deps import AppParts, CurrentPrincipal, DbSession, Now
 from backend.api.schemas import BankId, Id
 from backend.api.settlement import BeforeLine, Statement
-from backend.api.shapes import MerchantOut, PlaceOut
+from backend.api.shapes import Before, MerchantOut, PlaceOut
 from backend.api.stock import BankDetailOut, SampleOut, StockBankOut
 from backend.db import disputes as bills
 from backend.db import market
@@ -456,11 +456,13 @@ def money(
     lang: ReadersLang,
     of: Statement = Statement.WITHDRAWABLE,
     before: BeforeLine = None,
+    withdrawn_before: Before = None,
 ) -> Response:
     """Show what I have earned, where it is, and how it came there."""
     visit = Visit.of(session, who)
     shop = api.one(merchant_id, session, who)
     query = f"of={of}" + (f"&before={before}" if before else "")
+    query += f"&withdrawn_before={withdrawn_before}" if withdrawn_before else ""
     return _page(
         request,
         "money",
@@ -471,7 +473,9 @@ def money(
         query=query,
         of=of,
         standing=settlement.settled(shop.id, session, who),
-        withdrawals=settlement.list_withdrawals(merchant_id=shop.id, session=session, who=who),
+        withdrawals=settlement.list_withdrawals(
+            merchant_id=shop.id, session=session, who=who, before=withdrawn_before
+        ),
         lines=settlement.ledger(
             merchant_id=shop.id, session=session, who=who, lang=lang, of=of, before=before
         ),

@@ -18,6 +18,7 @@ _MINUTE_S: Final = 60
 _HOUR_S: Final = 3_600
 _DAY_S: Final = 86_400
 _KM_M: Final = 1_000
+_WH_MWH: Final = 1_000
 _MONTHS: Final = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()  # noqa: SIM905 - reads as it is
 
 
@@ -95,6 +96,11 @@ class Reader:
         if length_m < _KM_M:
             return self.t("{:.0f} 米", "{:.0f} m").format(length_m)
         return self.t("{:.3g} 公里", "{:.3g} km").format(length_m / _KM_M)
+
+    @staticmethod
+    def energy(given_mwh: int) -> str:
+        """Write an energy: ``4.2 Wh``."""
+        return f"{given_mwh / _WH_MWH:.1f} Wh"
 
     def in_minutes(self, at: datetime) -> str:
         """Say in how many minutes a moment is: ``in 6 min``."""

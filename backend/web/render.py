@@ -150,7 +150,7 @@ def takes_gzip(request: Request) -> bool:
 
 
 def _said_by(reader: Reader) -> dict[str, object]:
-    names = ("t", "ago", "at", "until", "span", "money", "metres", "in_minutes")
+    names = ("t", "ago", "at", "until", "span", "money", "metres", "energy", "in_minutes")
     return {name: getattr(reader, name) for name in names}
 
 

@@ -18,6 +18,25 @@ PHONE: Final = {"width": 390, "height": 844}
 DESKTOP: Final = {"width": 1280, "height": 900}
 FILM_WIDTH, FILM_HEIGHT = 640, 480
 TAGS: Final = {"zh": "zh-TW", "en": "en-GB"}
+FOREIGN: Final = """(lang) => {
+  // Texts in the other language, but for names and words of people, which stand in <bdi>, and
+  // for what is not language: codes, drawings, the name of the other language.
+  const theirs = `bdi, code, pre, svg, script, style, .leaflet-container, [translate=no],
+    [lang]:not(html)`;
+  const foreign = lang === "en" ? /[\u4e00-\u9fff]/ : /[A-Za-z]{2,}(?: [A-Za-z]{2,}){2,}/;
+  const found = [];
+  const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (texts.nextNode()) {
+    const { data, parentElement } = texts.currentNode;
+    if (foreign.test(data) && !parentElement.closest(theirs)) found.push(data.trim());
+  }
+  for (const each of document.querySelectorAll("[aria-label], [placeholder], [title]")) {
+    const said = [each.ariaLabel, each.placeholder, each.title].join(" ");
+    if (foreign.test(said) && !each.closest(theirs)) found.push(said.trim());
+  }
+  return found;
+}"""
+"""The texts of a page that are in the other language."""
 expect.set_options(timeout=BOUND_S * 1000)
 
 
@@ -120,7 +139,10 @@ class Desk:
         context.close()
 
     def shows(self, window: Window, name: str) -> None:
-        """Keep a picture of what is seen now, if pictures are wanted."""
+        """What is seen now is in one language; keep a picture of it, if pictures are wanted."""
+        expect(window.page.locator("h1")).to_be_visible()
+        foreign = window.page.evaluate(FOREIGN, window.lang)
+        assert not foreign, (name, foreign)
         if self.pictures is None:
             return
         size = "phone" if window.page.viewport_size == PHONE else "desktop"

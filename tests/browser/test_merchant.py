@@ -143,6 +143,12 @@ def test_a_bank_is_looked_at_held_back_and_lost(
         page.locator("#lost .stack button").click()
         expect(page.locator("[data-holder=lost]")).to_be_visible()
         desk.shows(window, "merchant-bank-lost")
+        window.presses("找到了", "It turned up")
+        page.fill("#found-why", "路人送回來的")
+        page.locator("#found .stack button").click()
+        window.presses("已檢查，完好", "Looked over: it is sound")
+        window.presses("開始出租", "Put it up for rent")
+        expect(page.locator(".bank .badge.good")).to_be_visible()
         window.opens(f"{home}/{out.bank.id}")
         expect(page.locator("[data-holder=renter]")).to_be_visible()
 
@@ -223,8 +229,58 @@ def test_a_merchant_hires_and_says_when_it_is_open(
         expect(page.locator("#hook [data-slot=secret]")).not_to_be_empty()
         page.locator("#hook [data-closes]").click()
         expect(page.locator(".hook")).to_have_count(1)
+        window.presses("試發一條", "Send a trial")
+        expect(page.locator(".hook tbody tr")).to_have_count(1)
         desk.shows(window, "merchant-settings")
         fits(window)
+        page.on("dialog", lambda asked: asked.accept())
+        window.presses("停用", "End it")
+        expect(page.locator(".hook .badge.still")).to_be_visible()
+        window.presses("人員", "Staff")
+        window.presses("離職", "Let go")
+        expect(page.locator(".worker")).to_have_count(0)
+        window.presses("自己上班", "Go on shift")
+        expect(page.locator(".shift .badge.good")).to_be_visible()
+        window.presses("下班", "Go off shift")
+        expect(page.locator(".shift .badge.still")).to_be_visible()
+
+
+@BOTH
+def test_a_bank_that_came_back_without_a_scan_is_received(
+    desk: Desk, city: City, lang: str
+) -> None:
+    shop = city.shop()
+    rental = city.rental(shop).take_along()
+    rental.renter.does(f"/rentals/{rental.id}/cancel", {"fee_minor": 0})
+    with desk.window(lang) as window:
+        signs_in(window, shop.owner, f"/merchant/{shop.id}/banks/{rental.bank.id}")
+        page = window.page
+        expect(page.locator("[data-holder=staff]")).to_be_visible()
+        window.presses("已收回", "I have it back")
+        page.fill("#receive-why", "在店裡清點")
+        page.locator("#receive .stack button").click()
+        expect(page.locator("[data-holder=merchant]")).to_be_visible()
+        with page.expect_popup() as opened:
+            window.presses("打印標籤", "Print its label")
+        expect(opened.value.locator("svg")).to_contain_text(rental.bank.id)
+
+
+def test_who_has_two_merchants_chooses_and_prints_a_sheet_of_labels(desk: Desk, city: City) -> None:
+    first = city.shop()
+    second = city.shop(first.owner)
+    banks = [second.report(city.new_bank_id()) for _ in range(2)]
+    with desk.window("en") as window:
+        signs_in(window, first.owner, "/merchant")
+        page = window.page
+        window.is_headed("", "My merchants")
+        desk.shows(window, "merchant-choose")
+        page.locator(f"a[href='/merchant/{second.id}']").click()
+        window.presses("", "Power banks")
+        window.presses("", "Print labels")
+        with page.expect_popup() as opened:
+            page.locator("#labels .sheets a").click()
+        for bank in banks:
+            expect(opened.value.locator("svg").first).to_contain_text(bank.id)
 
 
 @BOTH
@@ -251,7 +307,7 @@ def test_what_was_earned_is_told_disputed_and_withdrawn(
         desk.shows(window, "merchant-withdraw")
         page.fill("#amount", "3.00")
         page.locator("#withdraw .stack button").click()
-        until(lambda: shop.settlement()["in_payout_minor"] == 0, what="it is paid")
+        until(lambda: newest_withdrawal(shop) == "paid", what="it is paid")
         expect(page.locator("#withdrawals + ul .badge.good")).to_be_visible()
         desk.shows(window, "merchant-money")
         fits(window)
@@ -263,6 +319,12 @@ def test_what_was_earned_is_told_disputed_and_withdrawn(
         window.presses("評分", "Score")
         expect(page.locator(".part")).to_have_count(2)
         desk.shows(window, "merchant-score")
+
+
+def newest_withdrawal(shop: Shop) -> str | None:
+    """The state of the newest, as the API tells it."""
+    items = shop.owner.sees(f"/merchants/{shop.id}/withdrawals")["items"]
+    return str(items[0]["state"]) if items else None
 
 
 def settled(city: City, shop: Shop) -> None:

@@ -116,6 +116,25 @@ def test_a_dropped_stream_is_resumed_and_nothing_is_lost(desk: Desk, city: City)
         window.is_headed("", "On its way to you")
 
 
+@pytest.mark.parametrize("late", ["hx-sse.js", "live.js"])
+def test_a_page_whose_scripts_come_late_is_live(desk: Desk, city: City, late: str) -> None:
+    shop = city.shop()
+    rental = city.rental(shop)
+    with desk.window("en", service_workers="block") as window:
+        window.signs_in(rental.renter.phone)
+        held: list[Route] = []
+        window.page.route(f"**/{late}", lambda route: held.append(route))  # noqa: PLW0108 - playwright counts its parameters
+        window.page.goto(f"{window.url}/rentals/{rental.id}", wait_until="commit")
+        window.is_headed("", "Looking for somebody to bring it")
+        window.page.wait_for_function("globalThis.htmx")
+        window.page.evaluate("() => new Promise((go) => setTimeout(go, 50))")  # htmx begins now
+        (route,) = held
+        route.continue_()
+        expect(window.page.locator("#stream[data-htmx-powered]")).to_have_count(1)
+        rental.take_along()
+        window.is_headed("", "On its way to you")
+
+
 @pytest.mark.parametrize("how", ["busy", "lost"])
 def test_a_look_that_fails_is_made_again(desk: Desk, city: City, how: str) -> None:
     shop = city.shop()

@@ -54,6 +54,7 @@ def test_a_rental_from_the_label_to_the_receipt(desk: Desk, city: City, lang: st
         window.presses("凍結押金並開始充電", "Have the deposit held, and charge")
         pays(window)
         window.is_headed("正在充電", "Charging")
+        expect(page.locator("[data-refresh]")).to_contain_text("Wh")
         desk.shows(window, "renting")
         window.presses("來這裡取", "Fetch it here")
         window.is_headed("正在來取", "On the way to fetch it")

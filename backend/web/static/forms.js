@@ -227,3 +227,8 @@ document.addEventListener("click", (event) => {
   if (copier) navigator.clipboard?.writeText(copier.dataset.copy).then(() => note(t("已複製", "Copied")));
   if (event.target.closest("[data-closes]") || event.target.tagName === "DIALOG") event.target.closest("dialog")?.close();
 });
+
+// What is told once, as a secret, is gone with the dialog that told it.
+document.addEventListener("close", (event) => {
+  for (const shown of event.target.querySelectorAll("[data-shown]")) shown.replaceChildren();
+}, true);

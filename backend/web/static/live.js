@@ -3,6 +3,7 @@
 // htmx holds the stream, goes back after a break with the number of the last event it heard, and
 // is told all that came in between. Several events at once are looked at once.
 const AGAIN_MS = 2000;
+const REFRESH_MS = 20000;
 let timer = 0;
 function soon() {
   clearTimeout(timer);
@@ -43,3 +44,7 @@ function connectAgain(stream) {
 addEventListener("offline", () => { document.body.dataset.away = ""; });
 addEventListener("online", () => { document.body.removeAttribute("data-away"); soon(); });
 addEventListener("pageshow", (event) => { if (event.persisted) soon(); });
+// A running price and a battery's level change without anybody being told of it.
+setInterval(() => {
+  if (!document.hidden && document.querySelector("[data-refresh]") && !document.querySelector("dialog[open]")) soon();
+}, REFRESH_MS);

@@ -4,7 +4,6 @@ import { bodyOf, lookAgain, newKey, note, Problem, send, show } from "./forms.js
 
 const zh = document.documentElement.lang.startsWith("zh");
 const t = (inChinese, inEnglish) => (zh ? inChinese : inEnglish);
-const REFRESH_MS = 20000;
 const TYPING_MS = 350;
 
 function made(name, text, className = "") {
@@ -218,11 +217,6 @@ document.addEventListener("click", (event) => {
   const copier = event.target.closest("[data-copies]");
   if (copier) navigator.clipboard?.writeText(copier.parentElement.querySelector("code").textContent).then(() => note(t("已複製", "Copied")));
 });
-
-// Levels change without anybody being told of it.
-setInterval(() => {
-  if (!document.hidden && document.querySelector("[data-refresh]") && !document.querySelector("dialog[open]")) lookAgain();
-}, REFRESH_MS);
 
 function begin() {
   for (const form of document.querySelectorAll("form[data-preview], form[data-hours]")) {

@@ -17,11 +17,16 @@ function choosing(element) {
   if (radius) globalThis.L.circle(shop, { radius, className: "reach", interactive: false }).addTo(map);
   let pin = null;
 
+  function mark(lat, lng) {
+    pin?.remove();
+    pin = marker({ kind: "door", lat, lng }).addTo(map);
+  }
+  if ("known" in element.dataset) mark(...shop);
+
   function choose(lat, lng, said) {
     control("lat").value = lat.toFixed(6);
     control("lng").value = lng.toFixed(6);
-    pin?.remove();
-    pin = marker({ kind: "door", lat, lng }).addTo(map);
+    mark(lat, lng);
     told.textContent = said ?? `${lat.toFixed(5)}, ${lng.toFixed(5)}`;
     element.dataset.chosen = "";
   }
@@ -35,7 +40,7 @@ function choosing(element) {
     event.stopPropagation();
     choose(Number(control("lat").value) + move[0], Number(control("lng").value) + move[1]);
   }, true);
-  element.querySelector("[data-locate]").addEventListener("click", () => {
+  function locate() {
     told.textContent = t("正在定位……", "Looking for you…");
     navigator.geolocation.getCurrentPosition(
       ({ coords }) => {
@@ -45,7 +50,11 @@ function choosing(element) {
       () => { told.textContent = t("無法定位。請在地圖上點一下，或輸入地址。", "Your phone does not say where you are. Tap the map instead."); },
       { enableHighAccuracy: true, timeout: 10000 },
     );
-  });
+  }
+  element.querySelector("[data-locate]").addEventListener("click", locate);
+  if (pin === null) { // who let us know where they are before need not press for it
+    navigator.permissions?.query({ name: "geolocation" }).then((told) => { if (told.state === "granted") locate(); });
+  }
   control("address").addEventListener("change", (event) => {
     const typed = TYPED.exec(event.target.value);
     if (typed) { choose(Number(typed[1]), Number(typed[2])); map.setView([Number(typed[1]), Number(typed[2])], 16); }

@@ -76,7 +76,7 @@ def test_never_more_than_the_bill(till: Till) -> None:
     with pytest.raises(Refusal) as refused:
         till.credit(rental, 301)
     assert refused.value.code is Code.MORE_THAN_BILLED
-    assert refused.value.detail == {"left_minor": 300}
+    assert refused.value.detail == {"left_minor": 300, "currency": "CNY"}
     till.credit(rental, 300)
     till.world.send()
     assert till.world.balance("provider_cash") == 0

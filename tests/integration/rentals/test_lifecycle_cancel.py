@@ -64,7 +64,8 @@ def test_a_fee_that_was_not_seen_is_named_and_nothing_happens(world: Any) -> Non
     refused = _cancel(world, rental)
     assert refused.status_code == 409
     assert refused.json()["code"] == "cancel_costs"
-    assert refused.json()["facts"] == {"fee_minor": 200, "seen_minor": 0}
+    assert refused.json()["facts"] == {"fee_minor": 200, "seen_minor": 0, "currency": "CNY"}
+    assert "¥2.00" in refused.json()["detail"]
     world.staff_does("set-out", qr_token=world.tokens["LW-0001"])
     assert _cancel(world, rental, 200).json()["facts"]["fee_minor"] == 500
     assert world.state(rental) == "delivering"
