@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Page, Route, expect
 
 from tests.acceptance.city import City
+from tests.acceptance.processes import until
 from tests.browser.browsing import DESKTOP, PHONE, Desk, Window
 from tests.browser.test_renter import asks
 
@@ -126,7 +127,7 @@ def test_a_page_whose_scripts_come_late_is_live(desk: Desk, city: City, late: st
         window.page.route(f"**/{late}", lambda route: held.append(route))  # noqa: PLW0108 - playwright counts its parameters
         window.page.goto(f"{window.url}/rentals/{rental.id}", wait_until="commit")
         window.is_headed("", "Looking for somebody to bring it")
-        window.page.wait_for_function("globalThis.htmx")
+        until(lambda: window.page.evaluate("'htmx' in globalThis"), what="htmx is there")
         window.page.evaluate("() => new Promise((go) => setTimeout(go, 50))")  # htmx begins now
         (route,) = held
         route.continue_()
@@ -188,7 +189,7 @@ def test_what_staff_do_without_a_connection_is_done_once_it_is_back(desk: Desk, 
         window.opens(f"/sign-in?next=/staff/jobs/{job['id']}")
         window.signs_in(shop.staff.phone)
         window.is_headed("", "Bring it to the renter")
-        window.page.wait_for_function("document.querySelector('[data-queue-shown]')")
+        expect(window.page.locator("[data-queue-shown]")).to_be_attached()
         lost: list[str] = []
         window.page.route("**/hand-over", lambda route: loses_answer(route, lost))
         window.page.fill("#code", rental.now()["code"])

@@ -14,20 +14,33 @@ let isSending = false;
 
 // Answers what the API said; undefined if it waits.
 export async function act(form, path, body, key) {
-  if (read().length === 0) {
+  const mine = { key, path, body, label: form.dataset.queue };
+  const others = () => read().filter((each) => each.key !== key);
+  if (others().length === 0 && !isSending) {
+    isSending = true;
+    write([{ ...mine, isNew: true }]);
     try {
-      return await send(path, body, { key });
+      const told = await send(path, body, { key });
+      write(others());
+      return told;
     } catch (problem) {
-      if (problem instanceof Problem && problem.told.status < 500 && problem.told.status !== 429) throw problem;
+      if (isFinal(problem)) {
+        write(others());
+        throw problem;
+      }
+    } finally {
+      isSending = false;
     }
   }
-  if (!read().some((each) => each.key === key)) {
-    write([...read(), { key, path, body, label: form.dataset.queue, at: Date.now() }]);
-  }
+  write([...others(), mine]);
   form.reset();
   note(t("沒有網絡，已記下，會自動發出", "No connection: noted, and sent by itself later"));
   work();
   return undefined;
+}
+
+function isFinal(problem) {
+  return problem instanceof Problem && problem.told.status < 500 && problem.told.status !== 429;
 }
 
 async function work() {
@@ -41,7 +54,7 @@ async function work() {
         write(read().filter((each) => each.key !== key));
         note(t(`已發出：${first.label}`, `Sent: ${first.label}`));
       } catch (problem) {
-        if (!(problem instanceof Problem) || problem.told.status >= 500 || problem.told.status === 429) break;
+        if (!isFinal(problem)) break;
         write(read().map((each) => (each.key === key ? { ...each, refused: problem.told } : each)));
       }
       lookAgain();
@@ -53,7 +66,7 @@ async function work() {
 
 function draw() {
   for (const slot of document.querySelectorAll("[data-queue-shown]")) {
-    const acts = read();
+    const acts = read().filter((each) => !each.isNew); // what is just being sent need not be told
     slot.replaceChildren(...acts.map((each) => {
       const box = document.createElement("div");
       box.className = "problem queued";
@@ -79,7 +92,7 @@ addEventListener("online", work);
 addEventListener("storage", draw);
 setInterval(() => { if (read().some((each) => !each.refused)) work(); }, 5000);
 document.addEventListener("htmx:after:swap", draw);
-draw();
+write(read().map(({ isNew, ...each }) => each)); // a page that was closed in between
 work();
 
 // Where I am, while I am on shift and this page is open: every 15 s at most.

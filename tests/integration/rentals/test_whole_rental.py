@@ -89,6 +89,23 @@ def test_the_bank_is_told_to_feed_only_once_the_deposit_is_held(world: Any) -> N
     assert world.commands() == [("charge_start", "created")]
 
 
+def test_a_renter_is_told_what_the_bank_has_given_to_them(world: Any) -> None:
+    world.market()
+    rental = world.starting()
+    assert world.rental(rental)["given_mwh"] is None
+    world.clock.turn(seconds=2)
+    world.feeds("LW-0001")  # its counter stands at 1 when it begins
+    world.follow()
+    world.bank_is("LW-0001", energy_mwh=4_201)
+    assert world.rental(rental)["given_mwh"] == 4_200
+    world.people["renter"].did(f"/rentals/{rental}/return", HOME)
+    assert world.rental(rental)["given_mwh"] == 4_200
+    world.staff_does("accept")
+    world.staff_does("collect", qr_token=world.tokens["LW-0001"])
+    world.bank_is("LW-0001", energy_mwh=9_000)  # to the next
+    assert world.rental(rental)["given_mwh"] is None
+
+
 def test_billing_starts_when_a_load_is_plugged_in_if_the_tariff_says_so(world: Any) -> None:
     world.market(billing_start="plugged")
     rental = world.renting()
