@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.acceptance.city import City
 from tests.acceptance.processes import until
@@ -23,6 +23,7 @@ SCRIPTS: Final = (
     "javascript:window.hit=1",
 )
 LIGHT_BYTES: Final = 250_000
+TABS_MAX: Final = 40
 
 
 def violations(page: Page) -> list[str]:
@@ -45,15 +46,74 @@ def test_a_renters_and_staffs_pages_are_accessible(
     shop = city.shop()
     bank = city.bank(shop)
     with desk.window(lang, size=size, color_scheme=scheme) as window:
-        for path in ("/", "/b/nothing", "/sign-in", "/offline", bank.label):
-            assert violations(window.opens(path)) == [], path
-        asks(window, bank.label, shop.staff.phone)
-        rental = window.page.url
-        for path in (rental, "/rentals", "/me", "/staff", f"/b/{city.bank(shop).token}"):
+
+        def is_good(name: str, path: str) -> None:
             page = window.opens(path)
-            expect(page.locator("h1")).to_be_visible()
+            desk.shows(window, f"{name}-{scheme}")
             assert violations(page) == [], path
             assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
+
+        for name, path in {
+            "home": "/",
+            "no-bank": "/b/nothing",
+            "sign-in": "/sign-in",
+            "offline": "/offline",
+            "bank": bank.label,
+        }.items():
+            is_good(name, path)
+        asks(window, bank.label, shop.staff.phone)
+        for name, path in {
+            "rental": window.page.url,
+            "rentals": "/rentals",
+            "me": "/me",
+            "staff": "/staff",
+            "job-over": "/staff/jobs/01M83RHQ9C633PDM7NQNVK0TFJ",
+            "bank-signed-in": f"/b/{city.bank(shop).token}",
+        }.items():
+            is_good(name, path)
+
+
+def test_a_renter_needs_no_pointer(desk: Desk, city: City) -> None:
+    """From the label to the request by keys alone, and out of a dialog again."""
+    bank = city.bank(city.shop())
+    with desk.window("en", size=DESKTOP) as window:
+        page = window.opens(bank.label)
+        page.keyboard.press("Tab")
+        expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+        goes_to(page, page.get_by_role("link", name="Rent this bank"))
+        page.keyboard.press("Enter")
+        goes_to(page, page.locator("#phone"))
+        page.keyboard.type(city.person().phone)
+        page.keyboard.press("Enter")
+        goes_to(page, page.locator("#code"))
+        page.keyboard.type(page.inner_text("#demo-code"))
+        page.keyboard.press("Enter")
+        page.wait_for_selector(".leaflet-container")
+        goes_to(page, page.locator("[name=address]"))
+        page.keyboard.type("人民大道 1 號 5 樓")
+        goes_to(page, page.locator("[data-map=pick]"))
+        page.keyboard.press("ArrowUp")
+        expect(page.locator("[data-place][data-chosen]")).to_be_attached()
+        goes_to(page, page.get_by_role("button", name="Rent this bank"))
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/rentals/*")
+        opener = page.get_by_role("button", name="Call it off").first
+        goes_to(page, opener)
+        page.keyboard.press("Enter")
+        expect(page.locator("dialog[open]")).to_be_visible()
+        page.keyboard.press("Escape")
+        expect(page.locator("dialog[open]")).to_have_count(0)
+        expect(opener).to_be_focused()
+
+
+def goes_to(page: Page, wanted: Locator) -> None:
+    """Press Tab until this has the focus."""
+    expect(wanted).to_be_visible()
+    for _ in range(TABS_MAX):
+        if wanted.evaluate("(each) => each === document.activeElement"):
+            return
+        page.keyboard.press("Tab")
+    pytest.fail(f"{wanted} is not reached by the keyboard")
 
 
 def test_a_renters_path_is_light(desk: Desk, city: City) -> None:

@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.acceptance.city import City
-from tests.browser.browsing import Desk
+from tests.browser.browsing import DESKTOP, PHONE, Desk
 from tests.browser.test_renter import asks, pays
 
 pytestmark = pytest.mark.browser
@@ -12,11 +12,14 @@ HERE = {"latitude": 31.2304, "longitude": 121.4737}
 
 
 @pytest.mark.parametrize("lang", ["zh", "en"])
-def test_renter_and_staff_see_each_others_steps(desk: Desk, city: City, lang: str) -> None:
+@pytest.mark.parametrize("size", [PHONE, DESKTOP], ids=["phone", "desktop"])
+def test_renter_and_staff_see_each_others_steps(
+    desk: Desk, city: City, lang: str, size: dict[str, int]
+) -> None:
     shop = city.shop()
     bank = city.bank(shop)
     permitted = {"permissions": ["geolocation"], "geolocation": HERE}
-    with desk.window(lang) as renter, desk.window(lang, **permitted) as staff:
+    with desk.window(lang) as renter, desk.window(lang, size=size, **permitted) as staff:
         staff.opens("/staff")
         staff.signs_in(shop.staff.phone)
         staff.is_headed("派送", "Jobs")
@@ -49,10 +52,12 @@ def test_renter_and_staff_see_each_others_steps(desk: Desk, city: City, lang: st
         staff.sees("有新的單", "You are asked")
         staff.presses("接單", "Take it")
         staff.is_headed("向租用人取回", "Fetch it from the renter")
+        desk.shows(staff, "staff-fetch")
         staff.page.fill("#collect-label", bank.label)
         staff.presses("已取回", "I have it")
         renter.is_headed("等待支付", "To be paid")
         staff.is_headed("送回商戶", "Bring it home")
+        desk.shows(staff, "staff-home")
         staff.page.fill("#check-in-label", bank.label)
         staff.presses("已送回", "It is home")
         staff.page.wait_for_url("**/staff")
