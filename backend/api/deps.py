@@ -26,7 +26,7 @@ from typing import Annotated, cast
 from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
-from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from sqlmodel import Session
 
 from backend.api.hub import Hub
@@ -114,12 +114,8 @@ def get_now(parts: AppParts) -> datetime:
 Now = Annotated[datetime, Depends(get_now)]
 
 PAGE_COOKIE = "lendwatt"
+"""What our own pages hold; believed of what they send themselves, and no other."""
 _bearer = HTTPBearer(auto_error=False, description="An access token from `/auth/tokens`.")
-_cookie = APIKeyCookie(
-    name=PAGE_COOKIE,
-    auto_error=False,
-    description="What our own pages hold; believed of what they send themselves, and no other.",
-)
 
 
 def asker(
@@ -129,13 +125,13 @@ def asker(
     session: DbSession,
     now: Now,
     bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
-    cookie: Annotated[str | None, Depends(_cookie)],
 ) -> Principal | None:
     """Tell who asks, from their token and the database as it is now; None: nobody says.
 
     Raises:
         Refusal: the token is not good (any more).
     """
+    cookie = request.cookies.get(PAGE_COOKIE)
     if bearer is not None:
         claims = parts.tokens.read(bearer.credentials, now=now)
     elif cookie is not None and is_from_our_page(request):

@@ -178,18 +178,20 @@ def _packed(name: str) -> bytes:
     return gzip.compress((STATIC / name).read_bytes(), mtime=0)
 
 
+ROUTERS: Final = (
+    router,
+    signing.router,
+    renter.router,
+    staff.router,
+    merchant.router,
+    operator.router,
+)
+"""The pages."""
+
+
 def install(app: FastAPI) -> None:
-    """Serve the pages, and tell their errors as pages; call it after ``errors.install``."""
+    """Serve the pages' files, and tell errors as pages; call it after ``errors.install``."""
     app.mount("/static", _Static(directory=STATIC), name="static")
-    for each in (
-        router,
-        signing.router,
-        renter.router,
-        staff.router,
-        merchant.router,
-        operator.router,
-    ):
-        app.include_router(each)
     for kind, tell in list(app.exception_handlers.items()):
         if kind is not WebSocketRequestValidationError:
             app.add_exception_handler(kind, _as_page(tell))

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from backend.api.deps import PAGE_COOKIE, AppParts, DbSession, Now, asker
+from backend.api.deps import AppParts, DbSession, Now, asker
 from backend.domain.errors import Refusal
 from backend.principal import Principal
 
@@ -12,14 +12,7 @@ from backend.principal import Principal
 def visitor(request: Request, parts: AppParts, session: DbSession, now: Now) -> Principal | None:
     """Tell who looks, if their browser is (still) signed in."""
     try:
-        return asker(
-            request=request,
-            parts=parts,
-            session=session,
-            now=now,
-            bearer=None,
-            cookie=request.cookies.get(PAGE_COOKIE),
-        )
+        return asker(request=request, parts=parts, session=session, now=now, bearer=None)
     except Refusal:
         return None
 

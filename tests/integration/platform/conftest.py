@@ -144,7 +144,9 @@ def parts(settings: Settings, database: Database, clock: HandClock, phones: Phon
 
 @pytest.fixture
 def app(parts: Parts) -> FastAPI:
-    return main.create_app(parts, routers=(*main.ROUTERS, notes))
+    app = main.create_app(parts)
+    app.include_router(notes, prefix=main.API)
+    return app
 
 
 @pytest.fixture

@@ -6,18 +6,18 @@ import json
 from datetime import UTC, timedelta
 from html.parser import HTMLParser
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
-from fastapi import Request
 from sqlalchemy.exc import OperationalError
 
 from backend.api import words as api_words
-from backend.api.deps import get_now
 from backend.db.seam import to_ms
 from backend.db.tables.market import MerchantStatus
 from backend.domain.lang import Lang
 from backend.domain.precheck import WhyNot
 from backend.domain.tariff import disclosure
+from backend.services import rentals
 from backend.web.offer import reach, reasons
 from backend.web.reader import Reader
 from backend.web.render import STATIC
@@ -463,12 +463,11 @@ def test_errors_of_the_api_stay_problems(browser):
         (RuntimeError("secret insides"), 500, "internal"),
     ],
 )
-def test_a_failure_is_told_as_a_page_without_insides(browser, failure, status, code, lang):
-    def fail(_request: Request) -> None:
-        raise failure
-
+def test_a_failure_is_told_as_a_page_without_insides(
+    browser, failure, status, code, *, lang, monkeypatch
+):
     browser.market()
-    browser.client.app.dependency_overrides[get_now] = fail
+    monkeypatch.setattr(rentals, "look", Mock(side_effect=failure))
 
     answer = browser.scans(lang)
 
