@@ -44,7 +44,7 @@ class NewWebhookOut(WebhookOut):
 
 
 class WebhooksOut(Out):
-    """The addresses, oldest first."""
+    """The addresses, oldest first; those that were given up, last."""
 
     items: list[WebhookOut]
 
@@ -92,9 +92,9 @@ def add(
 
 
 @router.get("")
-def mine(*, merchant_id: Id, session: DbSession, who: CurrentPrincipal) -> WebhooksOut:
-    """List the addresses that are told."""
-    found = hooks.mine(session, who=who, merchant_id=merchant_id)
+def mine(*, merchant_id: Id, session: DbSession, who: CurrentPrincipal, now: Now) -> WebhooksOut:
+    """List the addresses that are told, then those that were given up in the last 30 days."""
+    found = hooks.mine(session, who=who, merchant_id=merchant_id, now=now)
     return WebhooksOut(items=[WebhookOut.model_validate(webhook) for webhook in found])
 
 

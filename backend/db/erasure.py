@@ -9,6 +9,7 @@ from typing import Final
 from sqlalchemy import ColumnElement, exists
 from sqlmodel import Session, col, delete, select, update
 
+from backend.db.hooks import BY_OWNER
 from backend.db.tables.credits import RefundRow
 from backend.db.tables.dispatch import OfferRow, PositionSampleRow, StaffPositionRow
 from backend.db.tables.disputes import DisputeRow
@@ -164,7 +165,7 @@ def forget_merchants(session: Session, person_id: str, *, now: datetime) -> None
     session.exec(
         update(WebhookRow)
         .where(col(WebhookRow.merchant_id).in_(owned), col(WebhookRow.ended_at).is_(None))
-        .values(ended_at=now, ended_why="by_owner")
+        .values(ended_at=now, ended_why=BY_OWNER)
     )
     session.exec(
         update(WebhookRow).where(col(WebhookRow.merchant_id).in_(owned)).values(url="", secret="")

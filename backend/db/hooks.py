@@ -11,6 +11,8 @@ from backend.db.tables.hooks import WebhookMessageRow, WebhookRow
 
 HOOKS = "hooks"
 """Told when there is something to send to a merchant's own system."""
+BY_OWNER = "by_owner"
+"""Why an address ended: its owner wanted it to."""
 
 _TO_DO = (col(WebhookMessageRow.delivered_at).is_(None), col(WebhookMessageRow.problem).is_(None))
 
@@ -20,6 +22,19 @@ def webhooks(session: Session, merchant_id: str) -> Sequence[WebhookRow]:
     return session.exec(
         select(WebhookRow)
         .where(WebhookRow.merchant_id == merchant_id, col(WebhookRow.ended_at).is_(None))
+        .order_by(col(WebhookRow.id))
+    ).all()
+
+
+def webhooks_lost(session: Session, merchant_id: str, *, after: datetime) -> Sequence[WebhookRow]:
+    """The addresses that ended since then without their owner's doing, oldest first."""
+    return session.exec(
+        select(WebhookRow)
+        .where(
+            WebhookRow.merchant_id == merchant_id,
+            col(WebhookRow.ended_at) > after,
+            WebhookRow.ended_why != BY_OWNER,
+        )
         .order_by(col(WebhookRow.id))
     ).all()
 

@@ -47,7 +47,7 @@ PING: Final = "webhook.ping"
 PING_EVERY: Final = timedelta(seconds=30)
 """Before an address is tried again; sooner is refused."""
 KEPT_FOR: Final = timedelta(days=30)
-"""Then a message is forgotten, and cannot be sent again."""
+"""Then a message is forgotten, and cannot be sent again; so is an address that was lost."""
 _LABEL: Final = r"[a-z0-9_-]{1,63}"
 _HOST: Final = re.compile(rf"{_LABEL}(\.{_LABEL})*\.?")
 
@@ -128,13 +128,15 @@ def read_url(url: str) -> httpx.URL:
     return target
 
 
-def mine(session: Session, *, who: Principal, merchant_id: str) -> Sequence[WebhookRow]:
-    """List the addresses that hear of a merchant.
+def mine(session: Session, *, who: Principal, merchant_id: str, now: datetime) -> list[WebhookRow]:
+    """List the addresses that hear of a merchant, then those that were lost of late.
 
     Raises:
         Refusal: NOT_FOUND.
     """
-    return hooks.webhooks(session, _own(session, who, merchant_id).id)
+    merchant = _own(session, who, merchant_id)
+    lost = hooks.webhooks_lost(session, merchant.id, after=now - KEPT_FOR)
+    return [*hooks.webhooks(session, merchant.id), *lost]
 
 
 def _one(
@@ -170,7 +172,7 @@ def end(
         Refusal: NOT_FOUND.
     """
     webhook = _one(session, who, merchant_id=merchant_id, webhook_id=webhook_id)
-    hooks.end(session, webhook.id, why="by_owner", now=now)
+    hooks.end(session, webhook.id, why=hooks.BY_OWNER, now=now)
     session.refresh(webhook)
     return webhook
 

@@ -60,13 +60,6 @@ _LEVELS_TOLD: Final = 12
 """Rows of a chart's table."""
 
 
-def typed(amount_minor: int, currency: str) -> str:
-    """Write an amount as people type it into a form: ``1.50``."""
-    digits = Currency.of(currency).exponent
-    whole, rest = divmod(amount_minor, 10**digits)
-    return f"{whole}.{rest:0{digits}}" if digits else f"{whole}"
-
-
 def _page(
     request: Request, name: str, *, shop: MerchantOut, section: str, **values: Any
 ) -> Response:
@@ -78,7 +71,6 @@ def _page(
         section=section,
         names=names,
         trade=trade,
-        typed=typed,
         lang=reader_of(request).lang,
         H=Holder,
         **values,
@@ -439,7 +431,6 @@ def tariff(
         presets=presets,
         terms=begin.terms,
         market=begin.market,
-        digits=Currency.of(shop.currency).exponent,
     )
 
 
@@ -481,7 +472,6 @@ def money(
         ),
         disputes=disputes.at_merchant(merchant_id=shop.id, session=session, who=who).items,
         statements=tuple(trade.STATEMENTS),
-        digits=Currency.of(shop.currency).exponent,
     )
 
 
@@ -490,12 +480,12 @@ def money(
 
 @router.api_route("/merchant/{merchant_id}/settings", methods=_READ)
 def settings(
-    *, request: Request, merchant_id: Id, session: DbSession, who: CurrentPrincipal
+    *, request: Request, merchant_id: Id, session: DbSession, who: CurrentPrincipal, now: Now
 ) -> Response:
     """Show what I said of my merchant, and who else hears what I hear."""
     visit = Visit.of(session, who)
     shop = api.one(merchant_id, session, who)
-    addresses = hooks.mine(merchant_id=shop.id, session=session, who=who).items
+    addresses = hooks.mine(merchant_id=shop.id, session=session, who=who, now=now).items
     return _page(
         request,
         "settings",

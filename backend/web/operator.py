@@ -36,14 +36,12 @@ from backend.db.tables.rentals import JobKind, RentalRow
 from backend.domain.custody import Holder
 from backend.domain.dispute import DisputeState
 from backend.domain.errors import Code, Refusal
-from backend.domain.money import Currency
 from backend.domain.rental import RentalState, Stage, stage_of
 from backend.domain.withdrawal import WithdrawalState
 from backend.limits import BANK_MOVES_SHOWN, PAGE_MAX
 from backend.services import oversight, overview, rentals, stuck
 from backend.services.stuck import Stuck
 from backend.web import drawing, duties, names, trade
-from backend.web.merchant import typed
 from backend.web.points import point
 from backend.web.reader import Reader
 from backend.web.render import ReadersLang, Visit, page, reader_of
@@ -78,7 +76,6 @@ def _page(
         names=names,
         trade=trade,
         duties=duties,
-        typed=typed,
         lang=reader_of(request).lang,
         **values,
     )
@@ -284,7 +281,6 @@ def rental(
         changes=[trace_api.ChangeOut.of(change) for change in changes],
         stuck=[item for item in stuck.everything(session, now=now) if item.rental_id == row.id],
         points=_places(told),
-        digits=Currency.of(told.currency).exponent,
         S=RentalState,
         K=JobKind,
     )
@@ -558,7 +554,6 @@ def money(
         D=DisputeState,
         P=PaymentState,
         W=WithdrawalState,
-        digits=lambda currency: Currency.of(currency).exponent,
     )
 
 

@@ -91,6 +91,18 @@ class Reader:
         """Write an amount as its currency does."""
         return money.show(Minor(amount_minor), Currency.of(currency))
 
+    @staticmethod
+    def as_typed(amount_minor: int, currency: str) -> str:
+        """Write an amount as people type it into a form: ``1.50``."""
+        digits = Currency.of(currency).exponent
+        whole, rest = divmod(amount_minor, 10**digits)
+        return f"{whole}.{rest:0{digits}}" if digits else f"{whole}"
+
+    @staticmethod
+    def digits(currency: str) -> int:
+        """Count the decimals with which amounts of a currency are typed."""
+        return Currency.of(currency).exponent
+
     def metres(self, length_m: float) -> str:
         """Write a length: ``850 m``, ``2.5 km``."""
         if length_m < _KM_M:

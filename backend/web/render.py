@@ -150,8 +150,9 @@ def takes_gzip(request: Request) -> bool:
 
 
 def _said_by(reader: Reader) -> dict[str, object]:
-    names = ("t", "ago", "at", "until", "span", "money", "metres", "energy", "in_minutes")
-    return {name: getattr(reader, name) for name in names}
+    times = ("ago", "at", "until", "span", "in_minutes")
+    quantities = ("money", "as_typed", "digits", "metres", "energy")
+    return {name: getattr(reader, name) for name in ("t", *times, *quantities)}
 
 
 def _policy(settings: Settings) -> dict[str, str]:

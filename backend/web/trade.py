@@ -217,7 +217,6 @@ LOCKS: Final = MappingProxyType(
 ENDINGS: Final = MappingProxyType(
     _said(
         {
-            "by_owner": ("由您停用", "ended by you"),
             "gone": ("對方回覆此地址已不存在", "the address says that it is gone"),
             "failing": ("長期失敗", "it failed for too long"),
             "too_many_waiting": ("積壓過多", "too much waited for it"),

@@ -16,13 +16,13 @@ PICTURES = "LENDWATT_SCREENSHOTS"
 """A folder: pictures of the pages are kept there."""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def camera(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The file that the browser's camera films; see ``Desk.holds_before_the_camera``."""
     return tmp_path_factory.mktemp("camera") / "film.y4m"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium(camera: Path) -> Iterator[Browser]:
     path = shutil.which("chromium")
     assert path is not None
@@ -40,7 +40,7 @@ def chromium(camera: Path) -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def desk(chromium: Browser, city: City, camera: Path) -> Desk:  # noqa: F811
     folder = os.environ.get(PICTURES)
     pictures = None if not folder else Path(folder)

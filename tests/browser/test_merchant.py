@@ -10,6 +10,7 @@ from tests.acceptance.city import THERE, City, Person, Shop
 from tests.acceptance.processes import until
 from tests.browser.browsing import DESKTOP, PHONE, Desk, Window
 from tests.browser.test_quality import SCRIPTS, violations
+from tests.fakes.receiver import listening
 
 pytestmark = pytest.mark.browser
 INSIDE = """() => [...document.querySelectorAll(".card")].every((card) =>
@@ -331,6 +332,18 @@ def settled(city: City, shop: Shop) -> None:
     city.rental(shop).start().complete()
     city.turn(timedelta(days=7, minutes=1))
     until(lambda: shop.settlement()["withdrawable_minor"], what="it is the merchant's own")
+
+
+@BOTH
+def test_an_address_that_was_given_up_is_told(desk: Desk, city: City, lang: str) -> None:
+    shop = city.shop()
+    with listening() as receiver, desk.window(lang) as window:
+        receiver.status = 410
+        shop.owner.does(f"/merchants/{shop.id}/webhooks", {"url": receiver.url})
+        signs_in(window, shop.owner, f"/merchant/{shop.id}/settings")
+        window.presses("試發一條", "Send a trial")
+        expect(window.page.locator(".hook .badge")).to_have_text(window.t("已放棄", "Given up"))
+        expect(window.page.locator(".hook .acts")).to_have_count(0)
 
 
 SECTIONS = ("", "/banks", "/tariff", "/money", "/money?of=pending", "/staff", "/score", "/settings")

@@ -240,6 +240,44 @@ def fails_once(route: Route, how: str, failed: list[str]) -> None:
         route.abort()
 
 
+@pytest.mark.parametrize("lang", ["zh", "en"])
+def test_an_amount_is_taken_as_it_was_meant_and_never_guessed(
+    desk: Desk, city: City, lang: str
+) -> None:
+    done = city.rental(city.shop()).start().complete()
+    with desk.window(lang) as window:
+        window.opens(f"/sign-in?next=/rentals/{done.id}")
+        window.signs_in(done.renter.phone)
+        window.presses("對帳單有異議", "Something is wrong with the bill")
+        window.page.fill("#why", "It was slow.")
+        send = window.page.locator("#dispute .stack > button")
+        for typed in ("1.505", "two", "1.234,50", "-1", "1 or 2"):
+            window.page.fill("#disputed", typed)
+            send.click()
+            said = window.t("請像 1.50 這樣填金額", "type an amount as 1.50")
+            expect(window.page.locator("#dispute .problem")).to_contain_text(said)
+            expect(window.page.locator("#disputed")).to_have_value(typed)
+            expect(window.page.locator("#disputed")).to_have_attribute("aria-invalid", "true")
+        window.page.fill("#disputed", " 1,5")
+        send.click()
+        expect(window.page.locator(".dispute")).to_be_visible()
+        (dispute,) = done.renter.sees(f"/rentals/{done.id}/disputes")["items"]
+        assert dispute["disputed_minor"] == 150
+
+
+def test_a_field_says_what_is_wrong_with_it(desk: Desk, city: City) -> None:
+    shop = city.shop()
+    with desk.window("en") as window:
+        window.opens(f"/sign-in?next=/merchant/{shop.id}/settings")
+        window.signs_in(shop.owner.phone)
+        window.page.evaluate("document.querySelector('#radius').removeAttribute('max')")
+        window.page.fill("#radius", "60000")
+        window.page.locator("form:has(#radius) > button").click()
+        expect(window.page.locator("form:has(#radius) .problem")).to_contain_text(
+            "How far you deliver, in metres: must be at most 50000"
+        )
+
+
 def test_what_staff_do_without_a_connection_is_done_once_it_is_back(desk: Desk, city: City) -> None:
     shop = city.shop()
     bank = city.bank(shop)
@@ -261,6 +299,62 @@ def test_what_staff_do_without_a_connection_is_done_once_it_is_back(desk: Desk, 
         assert [step["event"] for step in rental.now()["steps"]].count("hand_over") == 1
         window.wrong.clear()  # the browser noted the answers that were lost
     assert lost
+
+
+def test_what_waits_of_one_person_is_not_done_in_the_name_of_another(
+    desk: Desk, city: City
+) -> None:
+    shop = city.shop()
+    rental = city.rental(shop).take_along()
+    (job,) = shop.staff.jobs(rental.id)
+    with desk.window("en") as window:
+        window.opens(f"/sign-in?next=/staff/jobs/{job['id']}")
+        window.signs_in(shop.staff.phone)
+        expect(window.page.locator("[data-queue-shown]")).to_be_attached()
+        tried: list[str] = []
+        window.page.route("**/hand-over", lambda route: loses_request(route, tried))
+        window.page.fill("#code", rental.now()["code"])
+        window.page.click("#by-code button")
+        expect(window.page.locator(".queued")).to_contain_text("waits for a connection")
+
+        window.opens("/me")
+        window.presses("", "Sign out")
+        tried.clear()
+        window.opens("/sign-in?next=/staff")
+        window.signs_in(shop.owner.phone)
+        expect(window.page.locator("[data-queue-shown]")).to_be_attached()
+        window.page.evaluate("dispatchEvent(new Event('online'))")
+        expect(window.page.locator(".queued")).to_have_count(0)
+        assert not tried
+        window.opens("/me")
+        window.presses("", "Sign out")
+
+        window.page.unroute("**/hand-over")
+        window.opens("/sign-in?next=/staff")
+        window.signs_in(shop.staff.phone)
+        rental.reaches("delivered")
+        window.wrong.clear()  # the browser noted the requests that were lost
+
+
+def test_what_waits_while_a_session_ends_is_done_after_signing_in(desk: Desk, city: City) -> None:
+    shop = city.shop()
+    rental = city.rental(shop).take_along()
+    (job,) = shop.staff.jobs(rental.id)
+    with desk.window("en") as window:
+        window.opens(f"/sign-in?next=/staff/jobs/{job['id']}")
+        window.signs_in(shop.staff.phone)
+        expect(window.page.locator("#code")).to_be_visible()
+        window.page.fill("#code", rental.now()["code"])
+        window.page.context.clear_cookies(name="lendwatt")
+        window.page.click("#by-code button")
+        window.page.wait_for_url("**/sign-in?next=*")
+        window.signs_in(shop.staff.phone)
+        rental.reaches("delivered")
+
+
+def loses_request(route: Route, tried: list[str]) -> None:
+    tried.append(route.request.url)
+    route.abort()
 
 
 def loses_answer(route: Route, lost: list[str]) -> None:

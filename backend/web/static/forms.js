@@ -19,9 +19,15 @@ export function newKey() {
   return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
+// 1.50, 1,50 and 1,234.50 as their writers mean them; what may mean two amounts stays a text.
+const GROUPED = /^\d{1,3}(,\d{3})+(\.\d+)?$/;
 function minor(text, digits) {
-  const [whole, fraction = ""] = text.replace(/[\s,]/g, "").split(".");
-  if (!/^\d+$/.test(whole) || !/^\d*$/.test(fraction) || fraction.length > digits) return text;
+  const plain = text.normalize("NFKC").replace(/\s/g, "");
+  const isGrouped = GROUPED.test(plain);
+  if (isGrouped && digits === 3 && !plain.includes(".")) return text;
+  const figure = isGrouped ? plain.replaceAll(",", "") : plain.replace(",", ".");
+  const [, whole, fraction = ""] = /^(\d+)(?:\.(\d*))?$/.exec(figure) ?? [];
+  if (whole === undefined || fraction.length > digits) return text;
   return Number(whole + fraction.padEnd(digits, "0"));
 }
 
@@ -96,6 +102,19 @@ function clear(form) {
   for (const each of form.querySelectorAll("[aria-invalid]")) each.removeAttribute("aria-invalid");
 }
 
+// What is wrong with each control, which is marked.
+export function faults(form, told) {
+  return (told.errors ?? []).map((error) => {
+    const control = [...form.elements].find((each) => each.name && error.field.endsWith(`.${each.name}`));
+    control?.setAttribute("aria-invalid", "true");
+    const isUnread = control?.dataset.as === "minor" && typeof valueOf(control) === "string";
+    const detail = isUnread ? t("請像 1.50 這樣填金額", "type an amount as 1.50") : error.problem;
+    const line = document.createElement("p");
+    line.textContent = `${control?.labels?.[0]?.textContent.trim() ?? error.field}${t("：", ": ")}${detail}`;
+    return line;
+  });
+}
+
 export function show(form, told) {
   clear(form);
   const box = document.createElement("div");
@@ -109,15 +128,7 @@ export function show(form, told) {
     detail.textContent = told.detail;
     box.append(detail);
   }
-  for (const error of told.errors ?? []) {
-    const name = error.field ?? error.pointer ?? "";
-    const control = [...form.elements].find((each) => each.name && (each.name === name || name.endsWith(each.name)));
-    const label = control?.labels?.[0]?.textContent.trim() ?? name;
-    const line = document.createElement("p");
-    line.textContent = `${label}${zh ? "：" : ": "}${error.detail ?? error.message ?? ""}`;
-    box.append(line);
-    control?.setAttribute("aria-invalid", "true");
-  }
+  box.append(...faults(form, told));
   (form.querySelector("[data-problem]") ?? form).append(box);
   (form.querySelector("[aria-invalid]") ?? form.querySelector("button"))?.focus();
 }
@@ -223,8 +234,6 @@ document.addEventListener("submit", (event) => {
 document.addEventListener("click", (event) => {
   const opener = event.target.closest("[data-opens]");
   if (opener) document.getElementById(opener.dataset.opens)?.showModal();
-  const copier = event.target.closest("[data-copy]");
-  if (copier) navigator.clipboard?.writeText(copier.dataset.copy).then(() => note(t("已複製", "Copied")));
   if (event.target.closest("[data-closes]") || event.target.tagName === "DIALOG") event.target.closest("dialog")?.close();
 });
 

@@ -1,6 +1,6 @@
 // What only a merchant's pages do: a price that is previewed while it is typed, a file of banks,
 // the hours of a week, a place that must have been chosen, and secrets that are copied.
-import { bodyOf, lookAgain, newKey, note, Problem, send, show } from "./forms.js";
+import { bodyOf, faults, lookAgain, newKey, note, Problem, send, show } from "./forms.js";
 
 const zh = document.documentElement.lang.startsWith("zh");
 const t = (inChinese, inEnglish) => (zh ? inChinese : inEnglish);
@@ -78,12 +78,7 @@ function pricing(form) {
       const told = problem instanceof Problem ? problem.told : away();
       const box = made("div", "", "problem");
       box.append(made("strong", told.title));
-      for (const error of told.errors ?? []) {
-        const name = error.field ?? error.pointer ?? "";
-        const control = [...form.elements].find((each) => each.name && name.endsWith(each.name));
-        control?.setAttribute("aria-invalid", "true");
-        box.append(made("p", `${control?.labels?.[0]?.textContent.trim() ?? name}${t("：", ": ")}${error.detail ?? error.message ?? ""}`));
-      }
+      box.append(...faults(form, told));
       slot.replaceChildren(box);
     }
   }

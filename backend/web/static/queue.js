@@ -2,12 +2,13 @@
 //
 // An act is kept in this browser before it is sent, with its own Idempotency-Key, and taken off
 // when it was answered: so it is done once, in the order it was meant, also if the page is closed
-// in between. What is refused then is shown with its reason, until it has been read.
+// in between. What is refused then is shown with its reason, until it has been read. What one
+// person left waiting is not done in the name of the next who signs in here: it waits for them.
 import { note, Problem, send, show, lookAgain, newKey } from "./forms.js";
 
 const zh = document.documentElement.lang.startsWith("zh");
 const t = (inChinese, inEnglish) => (zh ? inChinese : inEnglish);
-const KEPT = "lendwatt.queue";
+const KEPT = `lendwatt.queue.${document.body.dataset.who}`;
 const read = () => JSON.parse(localStorage.getItem(KEPT) ?? "[]");
 const write = (acts) => { localStorage.setItem(KEPT, JSON.stringify(acts)); draw(); };
 let isSending = false;
@@ -16,9 +17,9 @@ let isSending = false;
 export async function act(form, path, body, key) {
   const mine = { key, path, body, label: form.dataset.queue };
   const others = () => read().filter((each) => each.key !== key);
-  if (others().length === 0 && !isSending) {
+  if (others().every((each) => each.refused) && !isSending) {
     isSending = true;
-    write([{ ...mine, isNew: true }]);
+    write([...others(), { ...mine, isNew: true }]);
     try {
       const told = await send(path, body, { key });
       write(others());
@@ -39,8 +40,9 @@ export async function act(form, path, body, key) {
   return undefined;
 }
 
+// Not so: what is busy, and who must sign in again first.
 function isFinal(problem) {
-  return problem instanceof Problem && problem.told.status < 500 && problem.told.status !== 429;
+  return problem instanceof Problem && problem.told.status < 500 && ![401, 429].includes(problem.told.status);
 }
 
 async function work() {
@@ -54,6 +56,7 @@ async function work() {
         write(read().filter((each) => each.key !== key));
         note(t(`已發出：${first.label}`, `Sent: ${first.label}`));
       } catch (problem) {
+        if (problem.told?.status === 401) location.reload();
         if (!isFinal(problem)) break;
         write(read().map((each) => (each.key === key ? { ...each, refused: problem.told } : each)));
       }

@@ -36,14 +36,15 @@ async function page(request) {
       const all = await kept.keys();
       for (const each of all.slice(0, Math.max(0, all.length - PAGES_MAX))) await kept.delete(each);
     }
-    if (new URL(request.url).pathname === "/") await forgetWhoLeft(kept);
+    if (["/", "/sign-in"].includes(new URL(request.url).pathname)) await forgetWhoLeft(kept);
     return answer;
   } catch (away) {
     return (await kept.match(request)) ?? (await kept.match("/offline")) ?? Response.error();
   }
 }
 
-// Whoever signs out comes to the first page: nothing of theirs stays.
+// Whoever signs out comes to the first page, and whose session has ended to the second: nothing
+// of theirs stays.
 async function forgetWhoLeft(kept) {
   for (const each of await kept.keys()) {
     if (new URL(each.url).pathname !== "/offline") await kept.delete(each);

@@ -62,6 +62,7 @@ def test_a_refund_that_was_refused_is_listed_and_wished_anew_with_a_new_key(till
         "answer": "refused",
         "problem": "refused: no",
         "amount_minor": "300",
+        "currency": "CNY",
         "key": "",
     }
     assert set(item["acts"]) == {"retry", "put_aside"}

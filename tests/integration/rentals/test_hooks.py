@@ -5,9 +5,8 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from sqlmodel import update
@@ -27,41 +26,16 @@ from backend.services.hooks import (
     publish,
 )
 from backend.sweeps.hooks import LEASE, is_public, send_hooks
+from tests.fakes.receiver import Receiver, listening
 from tests.integration.rentals.conftest import World
 
 KIND = "rental.requested"
 
 
-@dataclass
-class Receiver:
-    """A shop's computer, on a socket of its own."""
-
-    url: str
-    status: int = 204
-    heard: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
-
-
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"]))
-            told.heard.append(({name.lower(): text for name, text in self.headers.items()}, body))
-            self.send_response(told.status)
-            self.send_header("location", "http://127.0.0.1:1/elsewhere")
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    told = Receiver(url=f"http://127.0.0.1:{server.server_port}/lendwatt")
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield told
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with listening() as told:
+        yield told
 
 
 @dataclass
@@ -165,7 +139,8 @@ def test_who_says_gone_is_told_nothing_more_and_the_owner_hears_of_it(shop, rece
     shop.publish(1)
     shop.publish(2)
     shop.send()
-    assert shop.world.people["owner"].sees(shop.path.rsplit("/", 1)[0])["items"] == []
+    (lost,) = shop.world.people["owner"].sees(shop.path.rsplit("/", 1)[0])["items"]
+    assert lost["ended_why"] == "gone"
     assert "webhook.ended" in shop.world.people["owner"].news()
     assert {message["problem"] for message in shop.messages()} <= {"the webhook ended: gone"}
 
@@ -390,6 +365,7 @@ def test_an_address_can_be_tried_and_ended(shop, receiver):
     shop.send()
     assert json.loads(receiver.heard[0][1])["type"] == "webhook.ping"
     assert owner.did(f"{shop.path}/end")["ended_why"] == "by_owner"
+    assert owner.sees(shop.path.rsplit("/", 1)[0])["items"] == []
     shop.publish()
     assert shop.send() == 0
     assert owner.post(f"{shop.path}/ping").status_code == 409
