@@ -4,6 +4,7 @@
 // is told all that came in between. Several events at once are looked at once.
 const AGAIN_MS = 2000;
 const REFRESH_MS = 20000;
+const LEAVING_MS = 5000;
 let timer = 0;
 function soon() {
   clearTimeout(timer);
@@ -17,14 +18,20 @@ document.addEventListener("htmx:sse:after:message", (event) => {
 });
 document.addEventListener("htmx:sse:after:connection", () => document.body.removeAttribute("data-away"));
 document.addEventListener("htmx:sse:error", (event) => {
-  if (event.detail.status === 401) location.reload();
+  if (event.detail.status === 401) signedOut();
   document.body.dataset.away = "";
 });
+// Who has just signed out is on their way elsewhere: that is not to be overtaken.
+let leftAt = -LEAVING_MS;
+addEventListener("beforeunload", () => { leftAt = performance.now(); });
+function signedOut() {
+  if (performance.now() - leftAt > LEAVING_MS) location.reload();
+}
 // A look that failed is made again: what is shown stays, and nothing that happened is missed.
 document.addEventListener("htmx:before:response", (event) => {
   const { ctx } = event.detail;
   if (ctx.sourceElement.id !== "live") return;
-  if (ctx.response.raw.redirected) location.reload(); // signed out meanwhile
+  if (ctx.response.raw.redirected) signedOut();
   if (ctx.response.status < 500 && ctx.response.status !== 429) return;
   event.preventDefault();
   setTimeout(soon, AGAIN_MS);
