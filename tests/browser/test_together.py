@@ -1,5 +1,7 @@
 """Two browsers at once: a renter and a member of staff see each other's steps as they happen."""
 
+import re
+
 import pytest
 from playwright.sync_api import expect
 
@@ -63,3 +65,20 @@ def test_renter_and_staff_see_each_others_steps(
         staff.page.wait_for_url("**/staff")
         assert city.offer(bank)["rentable"]
     assert rental_id
+
+
+def test_who_is_on_the_way_is_seen_on_the_renters_map(desk: Desk, city: City) -> None:
+    shop = city.shop()
+    rental = city.rental(shop)
+    (job,) = shop.staff.jobs(rental.id)
+    permitted = {"permissions": ["geolocation"], "geolocation": HERE}
+    with desk.window() as renter, desk.window(**permitted) as staff:
+        renter.opens(f"/sign-in?next=/rentals/{rental.id}")
+        renter.signs_in(rental.renter.phone)
+        staff.opens(f"/sign-in?next=/staff/jobs/{job['id']}")
+        staff.signs_in(shop.staff.phone)
+        with staff.page.expect_response("**/staff/position"):
+            staff.presses("", "Take it")
+        staff.page.fill("#set-out-label", rental.bank.label)
+        staff.presses("", "Set out")
+        expect(renter.page.locator("#way")).to_have_attribute("data-points", re.compile('"staff"'))

@@ -51,7 +51,7 @@ function connectAgain(stream) {
 addEventListener("offline", () => { document.body.dataset.away = ""; });
 addEventListener("online", () => { document.body.removeAttribute("data-away"); soon(); });
 addEventListener("pageshow", (event) => { if (event.persisted) soon(); });
-// A running price and a battery's level change without anybody being told of it.
+// A running price, a battery's level and who is on the way change without anybody being told of it.
 setInterval(() => {
   if (!document.hidden && document.querySelector("[data-refresh]") && !document.querySelector("dialog[open]")) soon();
 }, REFRESH_MS);

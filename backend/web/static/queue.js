@@ -98,16 +98,42 @@ document.addEventListener("htmx:after:swap", draw);
 write(read().map(({ isNew, ...each }) => each)); // a page that was closed in between
 work();
 
-// Where I am, while I am on shift and this page is open: every 15 s at most.
-let toldAt = 0;
-if (document.querySelector("[data-tells]") && navigator.geolocation) {
-  navigator.geolocation.watchPosition(async ({ coords }) => {
-    if (Date.now() - toldAt < 15000) return;
-    toldAt = Date.now();
-    try {
-      await send("/api/v1/staff/position", { lat: coords.latitude, lng: coords.longitude }, { key: newKey() });
-    } catch (away) {
-      if (away instanceof Problem && away.told.status === 401) location.reload();
-    }
-  }, () => {}, { enableHighAccuracy: true, maximumAge: 10000 });
+// Where I am, while I am on shift and this page is open: every 15 s while I move, else each minute,
+// and as soon as I set out: a renter is shown nothing that was told before.
+const TELL_MS = 15000;
+const STILL_MS = 60000;
+const isToTell = () => document.querySelector("[data-tells]") !== null;
+let here = null;
+let told = null;
+let toldAt = -STILL_MS;
+
+async function tell() {
+  const now = performance.now();
+  if (!isToTell() || here === null || (here === told && now - toldAt < STILL_MS)) return;
+  [told, toldAt] = [here, now];
+  try {
+    await send("/api/v1/staff/position", { lat: here.latitude, lng: here.longitude }, { key: newKey() });
+  } catch (away) {
+    if (away instanceof Problem && away.told.status === 401) location.reload();
+  }
 }
+
+const stageNow = () => document.querySelector(".job")?.dataset.state;
+let stage = stageNow();
+let isWatching = false;
+function watch() {
+  if (stageNow() !== stage) {
+    stage = stageNow();
+    told = null;
+    tell();
+  }
+  if (isWatching || !isToTell() || !navigator.geolocation) return;
+  isWatching = true;
+  navigator.geolocation.watchPosition(({ coords }) => {
+    here = coords;
+    if (told === null) tell();
+  }, () => {}, { enableHighAccuracy: true, maximumAge: 10000 });
+  setInterval(tell, TELL_MS);
+}
+document.addEventListener("htmx:after:swap", watch);
+watch();
