@@ -117,8 +117,7 @@ def start_bill(
     hold = money.deposit(session, rental.id)
     if hold is not None and deposits.is_being_taken(session, hold):
         raise Refusal(Code.PAYMENT_IN_DOUBT)
-    owed = owed_minor(session, rental)
-    amount = Minor(owed - min(owed, disputes.frozen_minor(session, rental.id)))
+    amount = to_pay_minor(session, rental)
     if amount == 0:
         raise Refusal(Code.NOTHING_TO_PAY)
     return _ask_for(session, rental, Purpose.BILL, amount, provider=provider, now=now)
@@ -156,6 +155,12 @@ def _ask_for(
         now=now,
     )
     return payment
+
+
+def to_pay_minor(session: Session, rental: RentalRow) -> Minor:
+    """What the renter is asked for now: what they owe and do not dispute."""
+    owed = owed_minor(session, rental)
+    return Minor(owed - min(owed, disputes.frozen_minor(session, rental.id)))
 
 
 def owed_minor(session: Session, rental: RentalRow) -> Minor:

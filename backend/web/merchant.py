@@ -144,15 +144,12 @@ def work(
         )
         for each in (_TO_DO if which is None else (which,))
     }
-    query = "" if which is None else f"list={which}" + (f"&before={before}" if before else "")
     return _page(
         request,
         "work",
         shop=shop,
         section="work",
         visit=visit,
-        keep=f"&{query}" if query else "",
-        query=query,
         which=which,
         board={each: told.orders for each, told in found.items()},
         counts=next(iter(found.values())).counts,
@@ -249,7 +246,6 @@ def banks(
         shop=shop,
         section="banks",
         visit=visit,
-        keep=f"&after={after}" if after else "",
         found=found,
         sought=wanted,
         after=after,
@@ -338,7 +334,6 @@ def bank(
         shop=shop,
         section="banks",
         visit=visit,
-        keep=f"&hours={hours}",
         bank=seen,
         hours=hours,
         columns=_columns(seen),
@@ -452,16 +447,12 @@ def money(
     """Show what I have earned, where it is, and how it came there."""
     visit = Visit.of(session, who)
     shop = api.one(merchant_id, session, who)
-    query = f"of={of}" + (f"&before={before}" if before else "")
-    query += f"&withdrawn_before={withdrawn_before}" if withdrawn_before else ""
     return _page(
         request,
         "money",
         shop=shop,
         section="money",
         visit=visit,
-        keep=f"&{query}",
-        query=query,
         of=of,
         standing=settlement.settled(shop.id, session, who),
         withdrawals=settlement.list_withdrawals(

@@ -11,6 +11,7 @@ from typing import Final, TypeVar
 
 from backend.db.tables.rentals import JobKind
 from backend.domain.cancellation import CancelStage
+from backend.domain.dispute import DisputeState
 from backend.domain.lang import Lang
 from backend.domain.rental import RentalEvent, RentalState, Stage
 from backend.domain.tariff import LineKind
@@ -145,6 +146,16 @@ LINES: Final = _all(
         LineKind.CAP_TOTAL: ("總封頂", "Total cap"),
         LineKind.CANCELLATION: ("取消費", "Cancellation"),
         LineKind.BUY_OUT: ("買下充電寶", "The power bank itself"),
+    },
+)
+DISPUTES: Final = _all(
+    DisputeState,
+    {
+        DisputeState.OPEN: ("爭議處理中", "Your dispute is looked into"),
+        DisputeState.UPHELD: ("已退回", "You were right"),
+        DisputeState.PARTLY_UPHELD: ("已退回一部分", "You were right in part"),
+        DisputeState.REJECTED: ("維持原帳單", "The bill stands"),
+        DisputeState.WITHDRAWN: ("已撤回", "Taken back"),
     },
 )
 CANCEL_STAGES: Final = _all(

@@ -62,17 +62,13 @@ class Money(StrEnum):
     BREAKS = "breaks"
 
 
-def _page(
-    request: Request, name: str, *, visit: Visit, section: str, query: str = "", **values: Any
-) -> Response:
+def _page(request: Request, name: str, *, visit: Visit, section: str, **values: Any) -> Response:
     """Fill in one of the pages of an operator."""
     return page(
         request,
         f"operator/{name}.html",
         visit=visit,
         section=section,
-        query=query,
-        keep=f"&{query}" if query else "",
         names=names,
         trade=trade,
         duties=duties,
@@ -198,7 +194,6 @@ def rental_list(
         "rentals",
         visit=visit,
         section="rentals",
-        query=_query(**filtered, before=before),
         filtered=filtered,
         older=_query(**filtered, before=found[-1].id) if len(found) == _PAGE else None,
         rentals=found,
@@ -330,7 +325,6 @@ def merchants(
         "merchants",
         visit=visit,
         section="merchants",
-        query=_query(status=chosen, after=after),
         waiting=[] if chosen or after else waiting,
         owners={row.id: row.owner_id for row in owners},
         people=_people(session, {row.owner_id for row in owners}),
@@ -365,7 +359,6 @@ def merchant(
         "merchant",
         visit=visit,
         section="merchants",
-        query=_query(of=of, before=None if before is None else str(before)),
         shop=MerchantOut.of(row),
         owner_id=row.owner_id,
         people=_people(session, {row.owner_id}),
@@ -427,7 +420,6 @@ def banks(
         "banks",
         visit=visit,
         section="banks",
-        query=_query(**filtered, after=after),
         filtered=filtered,
         banks=items,
         more=_query(**filtered, after=more) if more else None,
@@ -475,7 +467,6 @@ def people(
         "people",
         visit=visit,
         section="people",
-        query=_query(**filtered, after=after),
         filtered=filtered,
         is_phone=is_phone,
         people=found.items if is_phone else [],
@@ -543,7 +534,6 @@ def money(
         "money",
         visit=visit,
         section="money",
-        query=_query(of=shown, state=state, before=before, after=after),
         of=shown,
         parts_=Money,
         state=state,
@@ -636,7 +626,6 @@ def letters(
         "letters",
         visit=visit,
         section="letters",
-        query=_query(closed=kept, before=before),
         closed=closed,
         letters=found.items,
         older=_query(closed=kept, before=found.next) if found.next else None,
@@ -671,7 +660,6 @@ def audit(
         "audit",
         visit=visit,
         section="audit",
-        query=_query(**filtered, before=before),
         filtered=filtered,
         changes=found.items,
         people=_people(session, {each.by_id for each in found.items}),

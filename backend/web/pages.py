@@ -13,11 +13,11 @@ from functools import cache
 from http import HTTPStatus
 from inspect import isawaitable
 from typing import Any, Final
-from urllib.parse import quote_plus, urlencode
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import WebSocketRequestValidationError
-from fastapi.responses import FileResponse, RedirectResponse
+from fastapi.responses import RedirectResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.types import Scope
 
@@ -56,7 +56,6 @@ def home(
         request,
         "home.html",
         status=HTTPStatus.UNPROCESSABLE_ENTITY if typed else HTTPStatus.OK,
-        keep=f"&code={quote_plus(shown)}" if shown else "",
         typed=shown,
         is_ready=all(probe() for probe in parts.probes.values()),
         version=request.app.version,
@@ -70,10 +69,10 @@ def home(
 @router.api_route("/sw.js", methods=_READ)
 def worker() -> Response:
     """Give the script that keeps the pages when there is no connection; its place is its reach."""
-    return FileResponse(
-        STATIC / "sw.js",
+    return Response(
+        f"// {SEAL}: with other files, this is another script\n{(STATIC / 'sw.js').read_text()}",
         media_type="text/javascript",
-        headers={**SAFE, "cache-control": "no-cache", "x-static": SEAL},
+        headers={**SAFE, "cache-control": "no-cache"},
     )
 
 

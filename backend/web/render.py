@@ -16,7 +16,7 @@ from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated, Final
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
 from fastapi import Depends, Request
@@ -103,19 +103,22 @@ def page(
         request: whose reader it is for.
         name: of the template.
         status: of the answer.
-        keep: what the language switch must not lose of the query, encoded.
+        keep: a query for the language switch, encoded; by default what was asked for.
         visit: who is signed in; their page is live.
         values: the template's own.
     """
     reader = reader_of(request)
     lang = reader.lang
+    others = [pair for pair in request.query_params.multi_items() if pair[0] != "lang"]
+    search = urlencode(others)
     settings = get_parts(request).settings
     text = _TEMPLATES.get_template(name).render(
         w=WORDS[lang],
         tag=TAGS[lang],
         other=Lang.EN if lang is Lang.ZH else Lang.ZH,
         tags=TAGS,
-        keep=keep,
+        search=search,
+        keep=keep or search,
         is_demo=settings.demo,
         visit=visit,
         Scope=Scope,

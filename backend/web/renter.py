@@ -18,9 +18,9 @@ from backend.api.deps import CurrentPrincipal, DbSession, Now
 from backend.api.schemas import Id
 from backend.api.shapes import QrToken
 from backend.domain.errors import Code, Refusal
-from backend.domain.rental import RentalState
-from backend.services import rentals
-from backend.web import names
+from backend.domain.rental import MOVES, RentalEvent, RentalState
+from backend.services import payments, rentals
+from backend.web import names, trade
 from backend.web import offer as told
 from backend.web.points import point
 from backend.web.render import SAFE, ReadersLang, Visit, asset, page
@@ -138,6 +138,9 @@ def one(
             comes = point("staff", way.position, way.staff or "")
         points = [point("door", rental.place, rental.place.address), comes]
     is_billed = rental.state in _BILLED
+    to_pay = 0
+    if rental.state is RentalState.PAYMENT_DUE:
+        to_pay = payments.to_pay_minor(session, rentals.own(session, who, rental_id))
     return page(
         request,
         "renter/rental.html",
@@ -147,10 +150,14 @@ def one(
         points=points,
         disputes=disputes.mine(rental_id, session, who).items if is_billed else [],
         credits=disputes.credits_of_mine(rental_id, session, who) if is_billed else None,
+        to_pay_minor=to_pay,
+        may={event for state, event in MOVES if state is rental.state},
         label=label_of(label) or "",
         names=names,
+        trade=trade,
         lang=lang,
         S=RentalState,
+        E=RentalEvent,
     )
 
 

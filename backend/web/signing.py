@@ -13,12 +13,13 @@ from fastapi.responses import RedirectResponse
 from pydantic import TypeAdapter, ValidationError
 
 from backend import ids
-from backend.api.deps import PAGE_COOKIE, AppParts, Asker, DbSession, Now, is_from_our_page
+from backend.api.deps import PAGE_COOKIE, AppParts, DbSession, Now, is_from_our_page
 from backend.api.schemas import Phone
 from backend.domain.errors import Code, Refusal
 from backend.services import signin
 from backend.settings import is_loopback
 from backend.web.render import SAFE, ReadersLang, page, reader_of
+from backend.web.visitors import Visitor
 
 router = APIRouter(include_in_schema=False)
 _PHONE: Final[TypeAdapter[str]] = TypeAdapter(Phone)
@@ -27,12 +28,13 @@ _TYPED_CHARS_MAX: Final = 40
 _HOME: Final = "/rentals"
 Typed = Annotated[str, Form(max_length=200)]
 """A field of one of these forms; wrong ones are told on the page."""
-Next = Annotated[str, Form(max_length=500)]
+_NEXT_CHARS_MAX: Final = 500
+Next = Annotated[str, Form(max_length=_NEXT_CHARS_MAX)]
 """Where to go on after signing in."""
 
 
 @router.get("/sign-in")
-def ask_phone(request: Request, who: Asker, next: str = _HOME) -> Response:  # noqa: A002 - its name in the address
+def ask_phone(request: Request, who: Visitor, next: str = _HOME) -> Response:  # noqa: A002 - its name in the address
     """Ask for a phone number."""
     if who is not None:
         return RedirectResponse(_inside(next), HTTPStatus.SEE_OTHER, headers=SAFE)
@@ -45,7 +47,7 @@ def _phone_form(request: Request, *, next: str, phone: str = "", problem: str = 
         request,
         "sign_in.html",
         status=status,
-        keep="&" + urlencode({"next": next}),
+        keep=urlencode({"next": next}),
         next=next,
         phone=phone,
         problem=problem,
@@ -144,8 +146,8 @@ def sign_in(
 
 
 @router.post("/sign-out")
-def sign_out(request: Request, session: DbSession, now: Now, who: Asker) -> Response:
-    """Sign this browser out, at once; doing it again changes nothing."""
+def sign_out(request: Request, session: DbSession, now: Now, who: Visitor) -> Response:
+    """Sign this browser out, at once; doing it again, or late, changes nothing."""
     _guard(request)
     if who is not None:
         signin.end(session, sign_in_id=who.sign_in_id, now=now)
@@ -179,4 +181,4 @@ def as_number(typed: str) -> str | None:
 def _inside(path: str) -> str:
     """Keep to our own pages."""
     is_ours = path.startswith("/") and not path.startswith(("//", "/\\"))
-    return path if is_ours and path.isprintable() else _HOME
+    return path if is_ours and path.isprintable() and len(path) <= _NEXT_CHARS_MAX else _HOME

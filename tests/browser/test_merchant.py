@@ -101,9 +101,13 @@ def test_banks_are_reported_and_imported(
         window.presses("批量導入", "From a file")
         rows = f"bank_id,model,batch\n{city.new_bank_id()},LW-10K-A,2026-W40\nbad id,LW-10K-A,\n"
         page.fill("#rows", rows)
-        page.locator("#import .stack > button").click()
+        page.locator("#import .stack > button").dblclick()
         expect(page.locator("[data-outcome=registered]")).to_have_count(1)
-        expect(page.locator("[data-outcome=refused] .error")).to_be_visible()
+        expect(page.locator("#import a[download]")).to_be_visible()
+        page.locator("#import .stack > button").click()
+        expect(page.locator("[data-outcome=known]")).to_have_count(1)
+        expect(page.locator("#import a[download]")).to_be_visible()
+        expect(page.locator("[data-outcome=refused] .error").first).to_be_visible()
         desk.shows(window, "merchant-import")
         page.locator("#import [data-closes]").click()
         expect(page.locator("[data-total=all] dd")).to_have_text("4")
@@ -222,7 +226,11 @@ def test_a_merchant_hires_and_says_when_it_is_open(
         hours = owner.sees(f"/merchants/{merchant_id}")["hours"]
         assert (hours["fri"], "sun" in hours) == ([["09:00", "02:00"]], False)
         window.presses("暫停營業", "Close for now")
-        expect(page.get_by_role("button", name=window.t("恢復營業", "Open again"))).to_be_visible()
+        window.presses("恢復營業", "Open again")
+        expect(
+            page.get_by_role("button", name=window.t("暫停營業", "Close for now"))
+        ).to_be_visible()
+        assert owner.sees(f"/merchants/{merchant_id}")["is_open"]
         window.presses("添加地址", "Add an address")
         page.fill("#url", "http://127.0.0.1:9/hook")
         page.locator("#hook .stack > button").click()

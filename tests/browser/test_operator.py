@@ -4,13 +4,13 @@ import itertools
 from typing import Any
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Request, expect
 
 from tests.acceptance.city import THERE, City
 from tests.acceptance.system import OPERATOR
 from tests.browser.browsing import DESKTOP, PHONE, Desk, Window
 from tests.browser.test_merchant import fits
-from tests.browser.test_quality import SCRIPTS, violations
+from tests.browser.test_quality import SCRIPTS, fails_once, violations
 
 pytestmark = pytest.mark.browser
 LETTERS = itertools.count(1)
@@ -38,6 +38,29 @@ def shows(desk: Desk, window: Window, name: str) -> None:
     desk.shows(window, f"operator-{name}")
     fits(window)
     assert violations(window.page) == [], name
+
+
+def is_look(request: Request) -> bool:
+    return request.url.endswith("/operator/now")
+
+
+@pytest.mark.parametrize("how", ["busy", "lost"])
+def test_a_part_that_could_not_be_looked_at_again_stays(desk: Desk, city: City, how: str) -> None:
+    shop = city.shop()
+    with desk.window("en", size=DESKTOP) as window:
+        signs_in(window, "/operator")
+        figure = window.page.locator("[data-figure=open] strong")
+        before = int(figure.inner_text())
+        failed: list[str] = []
+        window.page.route("**/operator/now", lambda route: fails_once(route, how, failed))
+        with window.page.expect_event(
+            "requestfinished" if how == "busy" else "requestfailed", is_look
+        ):
+            window.page.evaluate("document.body.dispatchEvent(new CustomEvent('look'))")
+        expect(figure).to_be_visible()
+        city.rental(shop)
+        expect(figure).not_to_have_text(str(before))
+        window.wrong.clear()  # the browser noted the answer that failed
 
 
 @BOTH

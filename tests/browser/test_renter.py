@@ -19,6 +19,9 @@ def asks(window: Window, label: str, phone: str) -> str:
     page.wait_for_selector(".leaflet-container")
     page.fill("[name=address]", "人民大道 1 號 5 樓")
     window.presses("租用這個充電寶", "Rent this bank")
+    expect(page.locator("form .problem")).to_contain_text(window.t("請先說您在哪裡", "Say where"))
+    page.locator("[data-map=pick]").click()
+    window.presses("租用這個充電寶", "Rent this bank")
     page.wait_for_url("**/rentals/*")
     return page.url.rpartition("/")[2]
 

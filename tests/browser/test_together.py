@@ -81,4 +81,8 @@ def test_who_is_on_the_way_is_seen_on_the_renters_map(desk: Desk, city: City) ->
             staff.presses("", "Take it")
         staff.page.fill("#set-out-label", rental.bank.label)
         staff.presses("", "Set out")
+        code = renter.page.locator(".code strong")
+        before = code.inner_text()
+        renter.presses("", "A new one")
+        expect(code).not_to_have_text(before)
         expect(renter.page.locator("#way")).to_have_attribute("data-points", re.compile('"staff"'))

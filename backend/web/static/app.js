@@ -17,6 +17,14 @@ function fetchParts() {
 fetchParts();
 document.addEventListener("htmx:after:swap", fetchParts);
 
+// Who signs in here elsewhere is whose cookie this page would send: it is theirs from then on.
+const WHO = "lendwatt.who";
+const { who } = document.body.dataset;
+if (who) {
+  localStorage.setItem(WHO, who);
+  addEventListener("storage", ({ key, newValue }) => { if (key === WHO && newValue !== who) location.reload(); });
+}
+
 if ("serviceWorker" in navigator) {
   navigator.serviceWorker.register("/sw.js").catch(() => {});
 }

@@ -13,6 +13,7 @@ const lang = document.documentElement.lang;
 const zh = lang.startsWith("zh");
 const t = (inChinese, inEnglish) => (zh ? inChinese : inEnglish);
 const API = "/api/v1";
+const ANSWER_MS = 15000;
 
 export function newKey() {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
@@ -72,25 +73,32 @@ export class Problem extends Error {
   }
 }
 
-// Throws Problem when the API says no, TypeError when nothing could be reached.
+// Throws Problem when the API says no; see isAway for when it says nothing.
 export async function send(path, body, { key = newKey(), raw } = {}) {
   const answer = await fetch(path, {
     method: "POST",
+    signal: AbortSignal.timeout(raw ? 10 * ANSWER_MS : ANSWER_MS),
     headers: { "content-type": raw ?? "application/json", "accept-language": lang, "idempotency-key": key },
     body: raw ? body : JSON.stringify(body),
   });
+  return read(answer);
+}
+
+export async function get(path) {
+  return read(await fetch(path, { headers: { "accept-language": lang }, signal: AbortSignal.timeout(ANSWER_MS) }));
+}
+
+async function read(answer) {
   const text = await answer.text();
   let told = {};
-  try { told = text ? JSON.parse(text) : {}; } catch { told = { title: text.slice(0, 200) }; }
+  try { told = text ? JSON.parse(text) : {}; } catch { told = { title: `${t("暫時不行，請再試一次。", "Not just now. Please try again.")} (${answer.status})` }; }
   if (!answer.ok) throw new Problem({ status: answer.status, title: answer.statusText, ...told });
   return told;
 }
 
-export async function get(path) {
-  const answer = await fetch(path, { headers: { "accept-language": lang } });
-  const told = await answer.json();
-  if (!answer.ok) throw new Problem(told);
-  return told;
+// Nothing was heard: not sent, or not answered in time.
+export function isAway(problem) {
+  return problem instanceof TypeError || problem.name === "TimeoutError";
 }
 
 export function lookAgain() {
@@ -143,9 +151,9 @@ async function payAt(payment) {
     if (payment.pay_url) { location.assign(payment.pay_url); return; }
     await new Promise((go) => setTimeout(go, 250));
     payment = await get(`${API}/payments/${payment.id}`);
-    if (payment.state === "failed") break;
+    if (payment.state === "failed") throw new Problem({ title: t("支付公司拒絕了。請再試一次。", "It was declined. Please try again.") });
   }
-  lookAgain();
+  throw new Problem({ title: t("支付公司還沒有回應。請稍後再按一次，不會重複付款。", "The payment company has not answered yet. Press again in a moment: you pay once.") });
 }
 
 function go(form, told) {
@@ -195,6 +203,10 @@ async function submit(form, button) {
   if (ask && !confirm(ask)) return;
   if (form.ariaBusy === "true") return;
   clear(form);
+  if (form.dataset.mustChoose && !form.querySelector("[data-place][data-chosen]")) {
+    show(form, { title: form.dataset.mustChoose });
+    return;
+  }
   const body = bodyOf(form);
   if (button?.name) body[button.name] = button.dataset.as === "json" ? JSON.parse(button.value) : button.value;
   const path = form.dataset.api.replace(/\{([\w.]+)\}/g, (_, name) => { const value = body[name]; delete body[name]; return encodeURIComponent(value ?? ""); });
@@ -210,10 +222,10 @@ async function submit(form, button) {
     if (told !== undefined) await go(form, told);
   } catch (problem) {
     if (problem instanceof Problem) {
-      keys.delete(form);
+      if (!(problem.told.status >= 500)) keys.delete(form); // else it may have been done
       if (problem.told.status === 401) { location.assign(`/sign-in?next=${encodeURIComponent(location.pathname)}`); return; }
       show(form, problem.told);
-    } else if (problem instanceof TypeError) {
+    } else if (isAway(problem)) {
       show(form, AWAY());
     } else {
       throw problem;

@@ -30,7 +30,10 @@ function signedOut() {
 // A look that failed is made again: what is shown stays, and nothing that happened is missed.
 document.addEventListener("htmx:before:response", (event) => {
   const { ctx } = event.detail;
-  if (ctx.sourceElement.id !== "live") return;
+  if (ctx.sourceElement.id !== "live") { // a part of the page that looks again by itself
+    if (ctx.response.raw.redirected || ctx.response.status >= 400) event.preventDefault();
+    return;
+  }
   if (ctx.response.raw.redirected) signedOut();
   if (ctx.response.status < 500 && ctx.response.status !== 429) return;
   event.preventDefault();

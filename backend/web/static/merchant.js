@@ -1,5 +1,5 @@
 // What only a merchant's pages do: a price that is previewed while it is typed, a file of banks,
-// the hours of a week, a place that must have been chosen, and secrets that are copied.
+// the hours of a week, and secrets that are copied.
 import { bodyOf, faults, lookAgain, newKey, note, Problem, send, show } from "./forms.js";
 
 const zh = document.documentElement.lang.startsWith("zh");
@@ -133,19 +133,23 @@ function saved(told, words) {
 }
 
 async function importing(form) {
+  if (form.ariaBusy === "true") return;
+  form.ariaBusy = "true";
   const slot = form.querySelector("[data-imported]");
   const words = JSON.parse(slot.dataset.words);
   const file = form.querySelector("[type=file]").files[0];
   const text = file ? await file.arrayBuffer() : form.querySelector("textarea").value;
-  if (!file && !text.trim()) { show(form, { title: words.empty }); return; }
-  form.ariaBusy = "true";
   try {
+    if (!file && !text.trim()) { show(form, { title: words.empty }); return; }
     const told = await send(form.dataset.import, text, { key: newKey(), raw: "text/csv" });
     for (const each of form.querySelectorAll(".problem")) each.remove();
     const counts = ["registered", "known", "refused"].filter((name) => told[name]).map((name) => `${words[name]} ${told[name]}`);
     const parts = [made("p", counts.join(" · "), "sum")];
     if (told.registered) parts.push(saved(told, words));
-    slot.replaceChildren(...parts, table(told, words));
+    parts.push(table(told, words));
+    // Secrets that were told once stay, until they can have been saved.
+    if (slot.querySelector("a[download]")) slot.prepend(...parts);
+    else slot.replaceChildren(...parts);
     lookAgain();
   } catch (problem) {
     show(form, problem instanceof Problem ? problem.told : away());
@@ -201,12 +205,8 @@ document.addEventListener("submit", (event) => {
   if (form.hasAttribute("data-import")) {
     event.preventDefault();
     importing(form);
-  } else if (form.dataset.mustChoose && !form.querySelector("[data-place][data-chosen]")) {
-    event.preventDefault();
-    event.stopPropagation();
-    show(form, { title: form.dataset.mustChoose });
   }
-}, true);
+});
 
 document.addEventListener("click", (event) => {
   const copier = event.target.closest("[data-copies]");

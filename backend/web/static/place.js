@@ -16,6 +16,7 @@ function choosing(element) {
   map.setView(shop, 15);
   if (radius) globalThis.L.circle(shop, { radius, className: "reach", interactive: false }).addTo(map);
   let pin = null;
+  let choices = 0;
 
   function mark(lat, lng) {
     pin?.remove();
@@ -29,6 +30,7 @@ function choosing(element) {
     mark(lat, lng);
     told.textContent = said ?? `${lat.toFixed(5)}, ${lng.toFixed(5)}`;
     element.dataset.chosen = "";
+    choices += 1;
   }
 
   map.on("click", (event) => choose(event.latlng.lat, event.latlng.lng));
@@ -41,13 +43,15 @@ function choosing(element) {
     choose(Number(control("lat").value) + move[0], Number(control("lng").value) + move[1]);
   }, true);
   function locate() {
+    const before = choices;
     told.textContent = t("正在定位……", "Looking for you…");
     navigator.geolocation.getCurrentPosition(
       ({ coords }) => {
+        if (choices !== before) return; // they pointed meanwhile
         choose(coords.latitude, coords.longitude, t("已定位", "Found you"));
         map.setView([coords.latitude, coords.longitude], 16);
       },
-      () => { told.textContent = t("無法定位。請在地圖上點一下，或輸入地址。", "Your phone does not say where you are. Tap the map instead."); },
+      () => { if (choices === before) told.textContent = t("無法定位。請在地圖上點一下，或輸入地址。", "Your phone does not say where you are. Tap the map instead."); },
       { enableHighAccuracy: true, timeout: 10000 },
     );
   }

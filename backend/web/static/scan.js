@@ -43,6 +43,7 @@ function scanning(element) {
   }
   let stream = null;
   let video = null;
+  let isStarting = false;
   function stop() {
     for (const track of stream?.getTracks() ?? []) track.stop();
     stream = null;
@@ -50,12 +51,19 @@ function scanning(element) {
     button.textContent = t("打開相機掃碼", "Scan with the camera");
   }
   async function start() {
+    if (isStarting) return;
+    isStarting = true;
     try {
       stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
+      await film();
     } catch {
+      stop();
       said.textContent = t("無法使用相機。請允許使用，或輸入代碼。", "The camera may not be used. Allow it, or type the code.");
-      return;
+    } finally {
+      isStarting = false;
     }
+  }
+  async function film() {
     button.textContent = t("關閉相機", "Close the camera");
     said.textContent = t("把二維碼放在畫面中間", "Hold the QR in the middle");
     video = document.createElement("video");

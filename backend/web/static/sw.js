@@ -32,7 +32,7 @@ async function page(request) {
   try {
     const answer = await fetch(request);
     if (answer.ok && !answer.redirected && new URL(request.url).pathname.startsWith("/staff")) {
-      await kept.put(request, answer.clone());
+      await kept.put(request, answer.clone()).catch(() => {}); // no room: then not
       const all = await kept.keys();
       for (const each of all.slice(0, Math.max(0, all.length - PAGES_MAX))) await kept.delete(each);
     }

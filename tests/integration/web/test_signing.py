@@ -114,6 +114,27 @@ def test_signed_out_the_cookie_is_worth_nothing(browser):
     assert browser.opens("/").status_code == 200  # who was signed out may look like anybody
 
 
+def test_a_cookie_that_is_dead_keeps_nobody_from_signing_in_or_out(browser):
+    signs_in(browser)
+    cookie = browser.client.cookies["lendwatt"]
+    submits(browser, "/sign-out")
+    for dead in (cookie, "nonsense"):
+        browser.client.cookies.set("lendwatt", dead)
+        assert browser.opens("/sign-in").status_code == 200
+        out = submits(browser, "/sign-out")
+        assert out.headers["location"] == "/"
+        assert 'lendwatt=""' in out.headers["set-cookie"]
+
+
+def test_what_was_asked_for_is_looked_at_again_and_kept_in_the_other_language(browser):
+    signs_in(browser)
+    asked = "before=01J9ZV3C8R0000000000000000"
+    page = browser.opens(f"/rentals?{asked}&lang=en")
+
+    assert f'hx-get="/rentals?{asked}"' in page.text
+    assert f'href="?lang=zh&amp;{asked}"' in page.text
+
+
 def test_after_thirty_days_one_signs_in_again(browser):
     signs_in(browser)
     browser.clock.turn(days=29)
