@@ -218,10 +218,11 @@ def test_a_stream_that_could_not_begin_begins_later(desk: Desk, city: City, how:
     rental = city.rental(shop)
     with desk.window("en") as window:
         failed: list[str] = []
-        window.page.route("**/stream?*", lambda route: fails_once(route, how, failed))
+        window.page.route("**/stream?*", lambda route: fails(route, how, failed))
         window.opens(f"/sign-in?next=/rentals/{rental.id}")
         window.signs_in(rental.renter.phone)
         expect(window.page.locator(".away")).to_be_visible()
+        window.page.unroute("**/stream?*")
         rental.take_along()
         window.is_headed("", "On its way to you")
         expect(window.page.locator(".away")).to_be_hidden()
@@ -233,6 +234,10 @@ def fails_once(route: Route, how: str, failed: list[str]) -> None:
     if failed:
         route.fallback()
         return
+    fails(route, how, failed)
+
+
+def fails(route: Route, how: str, failed: list[str]) -> None:
     failed.append(route.request.url)
     if how == "busy":
         route.fulfill(status=503, body="<main id=live>busy</main>", content_type="text/html")
@@ -263,6 +268,25 @@ def test_an_amount_is_taken_as_it_was_meant_and_never_guessed(
         expect(window.page.locator(".dispute")).to_be_visible()
         (dispute,) = done.renter.sees(f"/rentals/{done.id}/disputes")["items"]
         assert dispute["disputed_minor"] == 150
+
+
+def test_what_is_wrong_is_said_while_the_page_around_it_goes_on(desk: Desk, city: City) -> None:
+    rental = city.rental(city.shop()).start()
+    rental.ask_return()
+    rental.collect()
+    with desk.window("en") as window:
+        window.opens(f"/sign-in?next=/rentals/{rental.id}")
+        window.signs_in(rental.renter.phone)
+        window.presses("", "Something is wrong with the bill")
+        window.page.fill("#why", "It was slow.")
+        window.page.fill("#disputed", "two")
+        window.page.locator("#dispute .stack > button").click()
+        expect(window.page.locator("#dispute .problem")).to_be_visible()
+        city.answer(rental.ask_bill())
+        window.is_headed("", "Done, thank you")
+        expect(window.page.locator("#dispute .problem")).to_be_visible()
+        expect(window.page.locator("#disputed")).to_have_attribute("aria-invalid", "true")
+        expect(window.page.locator("#disputed")).to_have_value("two")
 
 
 def test_a_field_says_what_is_wrong_with_it(desk: Desk, city: City) -> None:

@@ -30,6 +30,7 @@ function signedOut() {
 // A look that failed is made again: what is shown stays, and nothing that happened is missed.
 document.addEventListener("htmx:before:response", (event) => {
   const { ctx } = event.detail;
+  if (ctx.sourceElement.id === "stream") return; // connectAgain
   if (ctx.sourceElement.id !== "live") { // a part of the page that looks again by itself
     if (ctx.response.raw.redirected || ctx.response.status >= 400) event.preventDefault();
     return;
@@ -38,6 +39,11 @@ document.addEventListener("htmx:before:response", (event) => {
   if (ctx.response.status < 500 && ctx.response.status !== 429) return;
   event.preventDefault();
   setTimeout(soon, AGAIN_MS);
+});
+// A form that says what is wrong goes on saying it while the page around it looks again.
+globalThis.htmx?.registerExtension("refused", {
+  htmx_before_morph_node: (form, { newNode }) =>
+    !(form.dataset?.api && form.dataset.api === newNode.dataset.api && form.querySelector(".problem")),
 });
 document.addEventListener("htmx:error", (event) => {
   if (event.target.id === "live") setTimeout(soon, AGAIN_MS);
