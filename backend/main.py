@@ -132,9 +132,13 @@ def create_app(parts: Parts) -> FastAPI:
     app.state.metrics.registry.register(Backlog(parts.database, parts.clock))
     app.add_middleware(InDatum)
     app.add_middleware(
-        RateLimit, shares=Shares.of(parts.settings), tokens=parts.tokens, clock=parts.clock
+        RateLimit,
+        shares=Shares.of(parts.settings),
+        tokens=parts.tokens,
+        clock=parts.clock,
+        shown=pages.as_shown,
     )
-    app.add_middleware(BodyLimit, bytes_max=parts.settings.body_bytes_max)
+    app.add_middleware(BodyLimit, bytes_max=parts.settings.body_bytes_max, shown=pages.as_shown)
     app.add_middleware(Measured, metrics=app.state.metrics)
     errors.install(app)
     pages.install(app)

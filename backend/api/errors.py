@@ -5,7 +5,7 @@ programs, ``title`` and ``detail`` in the reader's language for people, and the 
 refusal in ``facts``. Nothing of our insides is ever in one.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -27,6 +27,8 @@ from backend.domain.lang import Lang
 _log = structlog.get_logger()
 
 MEDIA_TYPE: Final = "application/problem+json"
+Shown = Callable[[Request, Response], Response]
+"""What a caller is to see of a problem: to a person it is a page."""
 _UNIQUE_VIOLATION: Final = "23505"
 """PostgreSQL's; on SQLite, where one writes at a time, it would be a bug of ours."""
 RETRY_AFTER_S: Final = 1

@@ -9,7 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from backend.api.errors import too_large
+from backend.api.errors import Shown, too_large
 
 
 class BodyLimit:
@@ -18,8 +18,9 @@ class BodyLimit:
     FastAPI's own ``max_body_size`` answers in plain text.
     """
 
-    def __init__(self, app: ASGIApp, *, bytes_max: int) -> None:
+    def __init__(self, app: ASGIApp, *, bytes_max: int, shown: Shown) -> None:
         self._app = app
+        self._shown = shown
         self._bytes_max = bytes_max
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -27,7 +28,8 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
         elif self._said(scope) > self._bytes_max:
-            await too_large(Request(scope))(scope, receive, send)
+            request = Request(scope)
+            await self._shown(request, too_large(request))(scope, receive, send)
         else:
             await self._app(scope, self._counted(receive), send)
 

@@ -28,7 +28,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from backend.api.deps import PAGE_COOKIE
-from backend.api.errors import problem
+from backend.api.errors import Shown, problem
 from backend.clock import Clock, SystemClock
 from backend.domain.errors import Code, Refusal
 from backend.services.signin import Tokens, home_of
@@ -88,10 +88,14 @@ class RateLimit:
         shares: how many.
         tokens: to tell a genuine access token.
         clock: what tokens run out by. Windows are the library's, by the system's clock.
+        shown: makes of the problem what this caller is to see.
     """
 
-    def __init__(self, app: ASGIApp, *, shares: Shares, tokens: Tokens, clock: Clock) -> None:
+    def __init__(
+        self, app: ASGIApp, *, shares: Shares, tokens: Tokens, clock: Clock, shown: Shown
+    ) -> None:
         self._app = app
+        self._shown = shown
         self._limits = {
             kind: RateLimitItemPerMinute(count, namespace=kind.value)
             for kind, count in shares.per_minute.items()
@@ -111,8 +115,9 @@ class RateLimit:
             await self._app(scope, receive, send)
             return
         facts = {"retry_after_s": self._wait_s(kind, caller)}
-        refusal = problem(Request(scope), Code.TOO_MANY_REQUESTS, facts=facts)
-        await refusal(scope, receive, send)
+        request = Request(scope)
+        refusal = problem(request, Code.TOO_MANY_REQUESTS, facts=facts)
+        await self._shown(request, refusal)(scope, receive, send)
 
     def _caller(self, scope: Scope) -> str:
         scheme, _, token = Headers(scope=scope).get("authorization", "").partition(" ")

@@ -21,7 +21,7 @@ from backend.api.settlement import BeforeLine, Statement
 from backend.api.shapes import Before, MerchantOut, PlaceOut
 from backend.api.stock import BankDetailOut, SampleOut, StockBankOut
 from backend.db import disputes as bills
-from backend.db import market
+from backend.db import market, rentals
 from backend.db import orders as lists
 from backend.db.tables.market import MerchantStatus
 from backend.domain.custody import Holder
@@ -200,6 +200,7 @@ def rental(
         rental=seen,
         points=places,
         job_id=lists.jobs_to_do(session, [seen.id]).get(seen.id),
+        collector_id=rentals.read(session, seen.id).collector_id,
         disputes=bills.of_rental(session, seen.id),
         S=RentalState,
     )

@@ -85,7 +85,7 @@ def offline(request: Request) -> Response:
 # -- errors --------------------------------------------------------------------------------
 
 _Handler = Callable[[Request, Any], Response | Awaitable[Response]]
-_KEPT: Final = ("allow", "retry-after")
+_KEPT: Final = ("allow", "connection", "retry-after")
 """Headers of a problem that its page has too."""
 
 
@@ -100,13 +100,16 @@ def _is_for_a_person(request: Request) -> bool:
 def _as_page(tell: _Handler) -> _Handler:
     async def tell_person(request: Request, error: Exception) -> Response:
         answer = tell(request, error)
-        if isawaitable(answer):
-            answer = await answer
-        if answer.media_type != MEDIA_TYPE or not _is_for_a_person(request):
-            return answer
-        return _sorry(request, answer)
+        return as_shown(request, await answer if isawaitable(answer) else answer)
 
     return tell_person
+
+
+def as_shown(request: Request, answer: Response) -> Response:
+    """Give a problem to a person as a page; to a program, and what is no problem, as it is."""
+    if answer.media_type != MEDIA_TYPE or not _is_for_a_person(request):
+        return answer
+    return _sorry(request, answer)
 
 
 def _sorry(request: Request, problem: Response) -> Response:

@@ -55,7 +55,8 @@ def test_a_days_work_is_listed_by_state_and_live(
         expect(card).to_have_attribute("data-list", "to_collect")
         desk.shows(window, "merchant-work")
         fits(window)
-        card.get_by_role("link", name=window.t("掃碼確認收到", "It is here: scan it")).click()
+        scan_it = window.t("掃碼確認收到", "It is here: scan it")
+        card.get_by_role("link", name=scan_it).click()
         window.is_headed("有新的單", "You are asked")  # a collection is the owner's, too
         window.opens(home)
         card.get_by_role("button", name=window.t("提醒服務人員", "Remind staff")).click()
@@ -66,6 +67,11 @@ def test_a_days_work_is_listed_by_state_and_live(
         page.locator(f"#deny-{claimed.id} .stack button").click()
         expect(card).to_have_attribute("data-list", "in_progress")
         assert claimed.now()["state"] == "renting"
+        claimed.renter.does(f"/rentals/{claimed.id}/claim-returned", {**THERE, "note": "架上"})
+        expect(card.get_by_role("link", name=scan_it)).to_be_visible()
+        claimed.staff_does("collection", "accept")  # now it is theirs
+        expect(card).to_contain_text(window.t("已有服務人員接單取回", "Staff have taken the job"))
+        expect(card.get_by_role("link", name=scan_it)).to_have_count(0)
         window.opens(f"{home}?list=completed")
         expect(page.locator("[data-list=completed]")).to_have_count(1)
         desk.shows(window, "merchant-completed")
@@ -120,9 +126,10 @@ def test_banks_are_reported_and_imported(
 def test_a_bank_is_looked_at_held_back_and_lost(
     desk: Desk, city: City, lang: str, size: dict[str, int]
 ) -> None:
-    shop = city.shop()
+    # Far from the others' renters, whose late deliveries pass on to banks that are near.
+    shop = city.shop(at=away(40_000, SHOP))
     home = f"/merchant/{shop.id}/banks"
-    out = city.rental(shop).start()
+    out = city.rental(shop, door=away(40_000, HERE)).start()
     bank = city.bank(shop, battery=64)
     for _ in range(3):
         city.turn(timedelta(minutes=20), heard=[bank])

@@ -325,6 +325,55 @@ def test_what_staff_do_without_a_connection_is_done_once_it_is_back(desk: Desk, 
     assert lost
 
 
+def test_staff_go_on_without_a_connection_and_all_is_done_in_turn(desk: Desk, city: City) -> None:
+    shop = city.shop()
+    rental = city.rental(shop)
+    (job,) = shop.staff.jobs(rental.id)
+    shop.staff.does(f"/staff/jobs/{job['id']}/accept")
+    with desk.window("en") as window:
+        window.opens(f"/sign-in?next=/staff/jobs/{job['id']}")
+        window.signs_in(shop.staff.phone)
+        page, queued = window.page, window.page.locator(".queued")
+        expect(page.locator("[data-queue-shown]")).to_be_attached()
+        expect(page.locator("#by-code")).to_be_hidden()
+        page.context.set_offline(True)
+        page.fill("#set-out-label", rental.bank.label)
+        page.click("#set-out > button")
+        expect(queued).to_have_count(1)
+        expect(page.locator("#set-out")).to_be_hidden()
+        page.fill("#code", rental.now()["code"])
+        page.click("#by-code > button")
+        expect(queued).to_have_count(2)
+        expect(page.locator("#by-code")).to_be_hidden()
+
+        page.context.set_offline(False)
+        rental.reaches("delivered")
+        expect(queued).to_have_count(0)
+        window.wrong.clear()  # the browser noted each attempt
+
+
+def test_what_waits_and_is_not_wanted_any_more_is_not_sent(desk: Desk, city: City) -> None:
+    shop = city.shop()
+    rental = city.rental(shop).take_along()
+    (job,) = shop.staff.jobs(rental.id)
+    with desk.window("en") as window:
+        window.opens(f"/sign-in?next=/staff/jobs/{job['id']}")
+        window.signs_in(shop.staff.phone)
+        page = window.page
+        expect(page.locator("[data-queue-shown]")).to_be_attached()
+        page.route("**/hand-over", lambda route: route.fulfill(status=503, json={}))
+        page.fill("#code", rental.now()["code"])
+        page.click("#by-code > button")
+        expect(page.locator(".queued")).to_contain_text("waits for a connection")
+        page.get_by_role("button", name="Do not send it").click()
+        expect(page.locator(".queued")).to_have_count(0)
+        page.unroute("**/hand-over")
+        page.reload()
+        expect(page.locator("#by-code")).to_be_visible()
+        assert rental.now()["state"] == "delivering"
+        window.wrong.clear()  # the browser noted each attempt
+
+
 def test_what_waits_of_one_person_is_not_done_in_the_name_of_another(
     desk: Desk, city: City
 ) -> None:

@@ -110,6 +110,14 @@ function clear(form) {
   for (const each of form.querySelectorAll("[aria-invalid]")) each.removeAttribute("aria-invalid");
 }
 
+// What was wrong stays while the page looks again; with a form that has become another, it goes.
+document.addEventListener("htmx:after:swap", () => {
+  for (const box of document.querySelectorAll(".problem[data-of]")) {
+    const form = box.closest("form");
+    if (form && (form.dataset.api ?? "") !== box.dataset.of) clear(form);
+  }
+});
+
 // What is wrong with each control, which is marked.
 export function faults(form, told) {
   return (told.errors ?? []).map((error) => {
@@ -128,6 +136,7 @@ export function show(form, told) {
   const box = document.createElement("div");
   box.className = "problem";
   box.role = "alert";
+  box.dataset.of = form.dataset.api ?? "";
   const title = document.createElement("strong");
   title.textContent = told.title;
   box.append(title);

@@ -40,11 +40,6 @@ document.addEventListener("htmx:before:response", (event) => {
   event.preventDefault();
   setTimeout(soon, AGAIN_MS);
 });
-// A form that says what is wrong goes on saying it while the page around it looks again.
-globalThis.htmx?.registerExtension("refused", {
-  htmx_before_morph_node: (form, { newNode }) =>
-    !(form.dataset?.api && form.dataset.api === newNode.dataset.api && form.querySelector(".problem")),
-});
 document.addEventListener("htmx:error", (event) => {
   if (event.target.id === "live") setTimeout(soon, AGAIN_MS);
   if (event.target.id === "stream") connectAgain(event.target);

@@ -77,18 +77,30 @@ function draw() {
       const title = document.createElement("strong");
       title.textContent = each.refused ? `${each.label}${t("：", ": ")}${each.refused.title}` : `${each.label}${t("：等待網絡", ": waits for a connection")}`;
       box.append(title);
+      const drop = document.createElement("button");
+      drop.className = "quiet";
+      drop.textContent = t("不發了", "Do not send it");
       if (each.refused) {
         const detail = document.createElement("p");
         detail.textContent = each.refused.detail ?? "";
-        const read_ = document.createElement("button");
-        read_.className = "quiet";
-        read_.textContent = t("知道了", "I see");
-        read_.addEventListener("click", () => write(read().filter((one) => one.key !== each.key)));
-        box.append(detail, read_);
+        drop.textContent = t("知道了", "I see");
+        box.append(detail);
       }
+      drop.addEventListener("click", () => write(read().filter((one) => one.key !== each.key)));
+      box.append(drop);
       return box;
     }));
   }
+  goOn();
+}
+
+// What comes after a step that waits can be done, too; it waits in turn.
+function goOn() {
+  const steps = [...document.querySelectorAll("[data-step]")];
+  const paths = read().filter((each) => !each.refused && !each.isNew).map((each) => each.path);
+  const isNoted = (step) => paths.some((path) => [...step.querySelectorAll("form")].some((form) => form.dataset.api === path));
+  const next = steps.findLastIndex(isNoted) + 1;
+  steps.forEach((step, index) => { step.hidden = index !== next; });
 }
 
 addEventListener("online", work);

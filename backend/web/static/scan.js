@@ -5,6 +5,7 @@
 const zh = document.documentElement.lang.startsWith("zh");
 const t = (inChinese, inEnglish) => (zh ? inChinese : inEnglish);
 const EVERY_MS = 150;
+const JSQR = new URL("./vendor/jsqr.js", import.meta.url);
 
 async function readerOf() {
   if ("BarcodeDetector" in globalThis && (await BarcodeDetector.getSupportedFormats()).includes("qr_code")) {
@@ -14,7 +15,7 @@ async function readerOf() {
   if (!globalThis.jsQR) {
     await new Promise((done, failed) => {
       const script = document.createElement("script");
-      script.src = new URL("./vendor/jsqr.js", import.meta.url);
+      script.src = JSQR;
       script.onload = done;
       script.onerror = failed;
       document.head.append(script);
@@ -41,6 +42,8 @@ function scanning(element) {
     said.textContent = t("此頁面不能使用相機。請用手機相機掃碼，或輸入代碼。", "This page cannot use a camera here. Scan with your phone's own, or type the code.");
     return;
   }
+  // What works without a connection has its reader here before.
+  if (form.hasAttribute("data-queue") && !("BarcodeDetector" in globalThis)) fetch(JSQR).catch(() => {});
   let stream = null;
   let video = null;
   let isStarting = false;

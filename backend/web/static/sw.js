@@ -36,16 +36,16 @@ async function page(request) {
       const all = await kept.keys();
       for (const each of all.slice(0, Math.max(0, all.length - PAGES_MAX))) await kept.delete(each);
     }
-    if (["/", "/sign-in"].includes(new URL(request.url).pathname)) await forgetWhoLeft(kept);
+    if (!answer.redirected && new URL(request.url).pathname === "/sign-in") await forgetWhoLeft();
     return answer;
   } catch (away) {
     return (await kept.match(request)) ?? (await kept.match("/offline")) ?? Response.error();
   }
 }
 
-// Whoever signs out comes to the first page, and whose session has ended to the second: nothing
-// of theirs stays.
-async function forgetWhoLeft(kept) {
+// Of who has signed out, or whose session has ended, nothing stays.
+async function forgetWhoLeft() {
+  const kept = await caches.open(PAGES);
   for (const each of await kept.keys()) {
     if (new URL(each.url).pathname !== "/offline") await kept.delete(each);
   }
@@ -54,7 +54,9 @@ async function forgetWhoLeft(kept) {
 self.addEventListener("fetch", (event) => {
   const { request } = event;
   const url = new URL(request.url);
-  if (request.method !== "GET" || url.origin !== location.origin) return;
+  if (url.origin !== location.origin) return;
+  if (request.method === "POST" && url.pathname === "/sign-out") event.waitUntil(forgetWhoLeft());
+  if (request.method !== "GET") return;
   if (url.pathname.startsWith("/static/")) event.respondWith(file(request));
   else if (request.mode === "navigate") event.respondWith(page(request));
 });

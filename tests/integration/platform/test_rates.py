@@ -23,6 +23,7 @@ def client(*, address="203.0.113.1", app=None, **shares):
         shares=Shares(per_minute={kind: shares.get(kind, 1000) for kind in Kind}),
         tokens=TOKENS,
         clock=HandClock(),
+        shown=lambda _, problem: problem,
     )
     return TestClient(limited, client=(address, 1234))
 

@@ -479,6 +479,23 @@ def test_a_failure_is_told_as_a_page_without_insides(
     assert "SELECT" not in answer.text
 
 
+def test_limits_before_any_route_are_told_as_pages_too(browser):
+    html = {"accept": "text/html", "origin": "http://lendwatt.test"}
+    large = browser.client.post("/sign-in/code", data={"phone": "1" * 100_000}, headers=html)
+    answers = [browser.client.post("/sign-in", headers=html) for _ in range(100)]
+    often = next(answer for answer in answers if answer.status_code == 429)
+
+    assert large.status_code == 413
+    assert large.headers["connection"] == "close"
+    assert int(often.headers["retry-after"]) >= 1
+    for answer in (large, often):
+        assert answer.headers["content-type"].startswith("text/html")
+        assert "<h1>" in answer.text
+    problem = browser.client.post("/api/v1/auth/code", json={})
+    assert problem.status_code == 429
+    assert problem.headers["content-type"] == "application/problem+json"
+
+
 # -- back from paying ------------------------------------------------------------------------
 
 
