@@ -238,6 +238,10 @@ class DepositOut(Out):
 
     state: DepositState
     amount_minor: int
+    billed_minor: int = Field(description="What of it was taken for bills.", examples=[0])
+    returned_minor: int = Field(
+        description="What of it was taken, and went back or is on its way.", examples=[0]
+    )
     currency: str
     held_at: datetime | None
     ended_at: datetime | None
@@ -263,11 +267,17 @@ class StepOut(Out):
     state: RentalState
     at: datetime
     proof: Proof | None
+    why: str | None = Field(
+        description="What the staff or the operator who took it for the renter said.",
+        examples=["Rang for ten minutes."],
+    )
 
     @classmethod
-    def of(cls, step: RentalStepRow) -> "StepOut":
+    def of(cls, step: RentalStepRow, *, renter_id: str) -> "StepOut":
         """Show a step; who took it stays inside."""
-        return cls.model_validate(step)
+        is_said = step.proof is Proof.REASON and step.by_id not in {None, renter_id}
+        why = step.evidence if is_said else None
+        return cls(event=step.event, state=step.state, at=step.at, proof=step.proof, why=why)
 
 
 class RentalOut(Out):
@@ -378,7 +388,7 @@ class RentalOut(Out):
             tariff=TermsOut.of(view.terms, lang),
             deposit=None if view.deposit is None else DepositOut.of(view.deposit),
             payments=[PaymentOut.of(each) for each in view.payments] if for_renter else [],
-            steps=[StepOut.of(step) for step in view.steps],
+            steps=[StepOut.of(step, renter_id=rental.renter_id) for step in view.steps],
             code=rental.code if shows_code else None,
             is_abnormal=rental.abnormal_at is not None,
             cancel_fee_minor=None if view.cancel_fee is None else view.cancel_fee.fee_minor,

@@ -31,8 +31,8 @@ def cancel(
     before = rental.state
     step(before, RentalEvent.CANCEL)
     free = CancelFee(stage=CancelStage.EXCUSED, fee_minor=ZERO)
-    by_id, evidence = who.person_id, reason[:160]
-    call_off(session, rental, free, why="by_hand", by_id=by_id, evidence=evidence, now=now)
+    by_id, said, proof = who.person_id, reason[:160], Proof.REASON
+    call_off(session, rental, free, why="by_hand", by_id=by_id, evidence=said, now=now, proof=proof)
     _trace(session, who, rental, "rental.cancel", before=before, reason=reason, now=now)
     return rental
 

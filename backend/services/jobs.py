@@ -214,8 +214,8 @@ def renter_absent(
     }
     hear(session, rental, kind="rental.renter_absent", data=data, now=now)
     why, by_id = EndedWhy.RENTER_ABSENT, who.person_id
-    evidence = f"{why}: {reason}"[:160]
-    call_off(session, rental, fee, why=why, by_id=by_id, evidence=evidence, now=now)
+    said, proof = reason[:160], Proof.REASON
+    call_off(session, rental, fee, why=why, by_id=by_id, evidence=said, now=now, proof=proof)
     session.refresh(job)
     return view(session, job, who=who)
 

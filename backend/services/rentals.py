@@ -20,6 +20,7 @@ from backend.db.tables.money import DepositRow, PaymentRow, Purpose
 from backend.db.tables.rentals import OCCUPYING, RentalRow, RentalStepRow
 from backend.domain import tariff
 from backend.domain.cancellation import CancelFee, cancel_fee, check_seen
+from backend.domain.custody import Proof
 from backend.domain.errors import Code, Refusal
 from backend.domain.geo import Point
 from backend.domain.handover import CODE_DIGITS, check_scan
@@ -157,10 +158,27 @@ def call_off(
     by_id: str,
     evidence: str,
     now: datetime,
+    proof: Proof | None = None,
 ) -> None:
-    """End a delivery before it is handed over, for this fee."""
+    """End a delivery before it is handed over, for this fee.
+
+    Args:
+        session: a writing transaction.
+        rental: the rental.
+        fee: what that costs.
+        why: what is noted of its jobs.
+        by_id: who ends it.
+        evidence: what that rests on.
+        now: the time.
+        proof: ``REASON`` if ``evidence`` is what somebody said, who is not the renter.
+    """
     dispatch.end_jobs(session, rental, why=why, now=now)
-    by: dict[str, Any] = {"by_id": by_id, "evidence": evidence, "cancelled_at": now}
+    by: dict[str, Any] = {
+        "by_id": by_id,
+        "proof": proof,
+        "evidence": evidence,
+        "cancelled_at": now,
+    }
     if fee.fee_minor == 0:
         advance(session, rental, RentalEvent.CANCEL, now=now, closed_at=now, **by)
         return

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from backend.api.shapes import PlaceOut
 from backend.db.tables.market import MerchantStatus
 from backend.db.tables.rentals import JobKind, JobRow, RentalRow
 from backend.domain.lang import Lang
@@ -12,7 +11,7 @@ from backend.domain.money import Currency
 from backend.domain.series import Share
 from backend.services.overview import Charts, City
 from backend.web import duties, names, trade
-from backend.web.points import point
+from backend.web.points import place_of, point
 from backend.web.reader import Reader
 
 
@@ -46,19 +45,12 @@ def _job_point(job: JobRow, lang: Lang) -> dict[str, Any]:
     return point(kind, job, label, href=f"/operator/rentals/{job.rental_id}")
 
 
-def _place_of(rental: RentalRow) -> PlaceOut:
-    """Tell where a rented bank is: where it is to be fetched, or was brought."""
-    if rental.return_lat is None or rental.return_lng is None:
-        return PlaceOut(lat=rental.lat, lng=rental.lng, address="")
-    return PlaceOut(lat=rental.return_lat, lng=rental.return_lng, address="")
-
-
 def _bank_point(rental: RentalRow, seen: City, reader: Reader) -> dict[str, Any]:
     told = seen.seen.get(rental.bank_id)
     level = "" if told is None else f" · {told.battery_pct} %"
     label = f"{rental.bank_id}{level} · {trade.RENTALS[rental.state][reader.lang]}"
     kind = "alarm" if _ails(rental, seen) else "bank"
-    return point(kind, _place_of(rental), label, href=f"/operator/rentals/{rental.id}")
+    return point(kind, place_of(rental), label, href=f"/operator/rentals/{rental.id}")
 
 
 def _ails(rental: RentalRow, seen: City) -> bool:

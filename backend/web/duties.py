@@ -14,7 +14,6 @@ from backend.api.settlement import Statement
 from backend.db.tables.credits import RefundWhy
 from backend.db.tables.money import PaymentState, Purpose
 from backend.db.tables.rentals import JobState
-from backend.domain.credit import CreditKind
 from backend.domain.custody import Holder
 from backend.domain.dispatch import EndedWhy, OfferState, PartName
 from backend.domain.dispute import DisputeState
@@ -25,11 +24,11 @@ from backend.domain.rental import RentalState
 from backend.domain.withdrawal import WithdrawalState
 from backend.services.stuck import Act, Stuck, StuckKind
 from backend.web import trade
-from backend.web.names import Texts, _all
+from backend.web.names import Texts, all_named, named
 
 # -- the stuck list --------------------------------------------------------------------------
 
-STUCK: Final = _all(
+STUCK: Final = all_named(
     StuckKind,
     {
         StuckKind.START_IN_DOUBT: ("不知是否已供電", "Did it start?"),
@@ -51,7 +50,7 @@ STUCK: Final = _all(
         StuckKind.DEAD_LETTER: ("死信", "A dead letter"),
     },
 )
-MEANT: Final = _all(
+MEANT: Final = all_named(
     StuckKind,
     {
         StuckKind.START_IN_DOUBT: (
@@ -124,7 +123,7 @@ MEANT: Final = _all(
         ),
     },
 )
-ACTS: Final = _all(
+ACTS: Final = all_named(
     Act,
     {
         Act.STARTED: ("它已供電", "It is on"),
@@ -180,7 +179,7 @@ ASKED: Final = MappingProxyType(
 
 # -- jobs --------------------------------------------------------------------------------------
 
-JOBS: Final = _all(
+JOBS: Final = all_named(
     JobState,
     {
         JobState.OPEN: ("等人接單", "Waits for somebody"),
@@ -190,7 +189,7 @@ JOBS: Final = _all(
         JobState.CANCELLED: ("已撤銷", "Called off"),
     },
 )
-OFFERS: Final = _all(
+OFFERS: Final = all_named(
     OfferState,
     {
         OfferState.OPEN: ("等待回覆", "asked"),
@@ -201,7 +200,7 @@ OFFERS: Final = _all(
         OfferState.WITHDRAWN: ("已撤回", "taken back"),
     },
 )
-PARTS: Final = _all(
+PARTS: Final = all_named(
     PartName,
     {
         PartName.ETA: ("路程", "Way"),
@@ -210,7 +209,7 @@ PARTS: Final = _all(
         PartName.LOAD: ("空閒", "Free hands"),
     },
 )
-ENDS: Final = _all(
+ENDS: Final = all_named(
     EndedWhy,
     {
         EndedWhy.NOBODY: ("無人接單", "nobody took it"),
@@ -244,10 +243,10 @@ def ended(why: str, lang: Lang) -> str:
 
 # -- money -------------------------------------------------------------------------------------
 
-PURPOSES: Final = _all(
+PURPOSES: Final = all_named(
     Purpose, {Purpose.DEPOSIT: ("押金", "Deposit"), Purpose.BILL: ("帳單", "Bill")}
 )
-PAYMENTS: Final = _all(
+PAYMENTS: Final = all_named(
     PaymentState,
     {
         PaymentState.CREATED: ("即將發起", "about to be made"),
@@ -260,17 +259,7 @@ PAYMENTS: Final = _all(
         PaymentState.EXPIRED: ("已過期", "run out"),
     },
 )
-CREDITS: Final = _all(
-    CreditKind,
-    {
-        CreditKind.LATE_OUTPUT_OFF: ("更早停止供電", "It had stopped earlier"),
-        CreditKind.FOUND_AGAIN: ("充電寶找回", "The power bank turned up"),
-        CreditKind.DISPUTE: ("爭議成立", "The renter was right"),
-        CreditKind.GOODWILL: ("平台補償", "Goodwill"),
-        CreditKind.CORRECTION: ("帳單有誤", "The bill was wrong"),
-    },
-)
-REFUNDS: Final = _all(
+REFUNDS: Final = all_named(
     RefundWhy,
     {
         RefundWhy.SURPLUS: ("多付", "paid too much"),
@@ -279,7 +268,7 @@ REFUNDS: Final = _all(
         RefundWhy.UNCLAIMED: ("無法對應", "it fitted nothing"),
     },
 )
-ACCOUNTS: Final = _all(
+ACCOUNTS: Final = all_named(
     AccountKind,
     {
         AccountKind.PROVIDER_HOLDS: ("押金凍結（非我們的）", "Held, not ours"),
@@ -296,7 +285,7 @@ ACCOUNTS: Final = _all(
         AccountKind.PLATFORM_REVENUE: ("平台收入", "The platform's revenue"),
     },
 )
-TRANSFERS: Final = _all(
+TRANSFERS: Final = all_named(
     TransferKind,
     {
         TransferKind.DEPOSIT_HELD: ("押金凍結", "Deposit held"),
@@ -323,7 +312,7 @@ TRANSFERS: Final = _all(
         TransferKind.PROVIDER_TOPPED_UP: ("平台墊入渠道", "Paid in by the platform"),
     },
 )
-BREAKS: Final = _all(
+BREAKS: Final = all_named(
     BreakKind,
     {
         BreakKind.UNKNOWN_TO_PROVIDER: ("渠道沒有這筆", "Unknown to the provider"),
@@ -337,7 +326,7 @@ BREAKS: Final = _all(
     },
 )
 
-STATEMENTS: Final = _all(
+STATEMENTS: Final = all_named(
     Statement,
     {
         Statement.PENDING: ("待結算", "Pending"),
@@ -350,11 +339,7 @@ STATEMENTS: Final = _all(
 # -- what banks said and was not believed --------------------------------------------------------
 
 
-def _said(told: dict[str, tuple[str, str]]) -> Mapping[str, Texts]:
-    return MappingProxyType({word: {Lang.ZH: zh, Lang.EN: en} for word, (zh, en) in told.items()})
-
-
-REASONS: Final = _said(
+REASONS: Final = named(
     {
         "bad_topic": ("主題不對", "Not a topic of ours"),
         "too_large": ("太長", "Too large"),
@@ -367,7 +352,7 @@ REASONS: Final = _said(
         "internal": ("我們未能存下", "Ours: not stored"),
     }
 )
-SUBJECTS: Final = _said(
+SUBJECTS: Final = named(
     {
         "person": ("用戶", "Person"),
         "merchant": ("商戶", "Merchant"),
@@ -381,7 +366,7 @@ SUBJECTS: Final = _said(
     }
 )
 
-_ACTIONS: Final = _said(
+_ACTIONS: Final = named(
     {
         "person.suspend": ("暫停用戶", "Suspended somebody"),
         "person.resume": ("恢復用戶", "Let somebody go on"),
@@ -396,7 +381,7 @@ _ACTIONS: Final = _said(
         "bank.end_recall": ("結束召回", "Ended a recall"),
         "rental.cancel": ("取消訂單", "Called a rental off"),
         "rental.close": ("結帳並關閉", "Billed and closed a rental"),
-        "rental.lose": ("遺失，不收費", "Closed a rental for nothing"),
+        "rental.mark_lost": ("遺失，不收費", "Closed a rental for nothing"),
         "rental.sell": ("按買斷結帳", "Sold a power bank"),
         "rental.credit": ("退回一部分", "Took a part of a bill back"),
         "rental.deny_return": ("否認歸還", "Denied a return"),
@@ -411,7 +396,7 @@ _ACTIONS: Final = _said(
         "dead_letter.put_aside": ("擱置死信", "Put a dead letter aside"),
     }
 )
-_FIELDS: Final = _said(
+_FIELDS: Final = named(
     {
         "account": ("帳號", "Account"),
         "status": ("狀態", "Status"),
@@ -431,7 +416,7 @@ _FIELDS: Final = _said(
         "asked": ("請求", "Asked for"),
     }
 )
-_VALUES: Final = _said(
+_VALUES: Final = named(
     {
         "active": ("正常", "active"),
         "known": ("已知", "known"),
@@ -478,7 +463,7 @@ def _word(subject: str, text: str) -> Texts | None:
 
 # -- an item's details ---------------------------------------------------------------------------
 
-_DETAILS: Final = _said(
+_DETAILS: Final = named(
     {
         "bank_id": ("充電寶", "Power bank"),
         "merchant_id": ("商戶", "Merchant"),
@@ -526,8 +511,8 @@ _STATES: Final[Mapping[str, Mapping[str, Texts]]] = MappingProxyType(
 )
 _WORDS_OF: Final = MappingProxyType(
     {
-        "answer": _said({"unknown": ("沒有答覆", "none came"), "refused": ("被拒絕", "refused")}),
-        "ask": _said(
+        "answer": named({"unknown": ("沒有答覆", "none came"), "refused": ("被拒絕", "refused")}),
+        "ask": named(
             {
                 "create": ("建立付款", "make a payment"),
                 "release": ("解凍", "let a hold go"),

@@ -32,11 +32,10 @@ from backend.limits import PAGE_MAX
 from backend.services import labels, orders
 from backend.services.orders import Order
 from backend.web import names, trade
-from backend.web.points import point
-from backend.web.render import SAFE, ReadersLang, Visit, page, reader_of
+from backend.web.points import place_of, point
+from backend.web.render import READ, SAFE, ReadersLang, Visit, page, reader_of
 
 router = APIRouter(include_in_schema=False)
-_READ: Final = ["GET", "HEAD"]
 _ON_BOARD: Final = 20
 """Orders of one list on the board; the list itself has the rest."""
 _TO_DO: Final = (MerchantList.TO_FULFIL, MerchantList.TO_COLLECT, MerchantList.IN_PROGRESS)
@@ -80,7 +79,7 @@ def _page(
 # -- which merchant ------------------------------------------------------------------------
 
 
-@router.api_route("/merchant", methods=_READ)
+@router.api_route("/merchant", methods=READ)
 def mine(*, request: Request, session: DbSession, who: CurrentPrincipal) -> Response:
     """Go to my merchant; choose, if there are several; become one, if there is none."""
     visit = Visit.of(session, who)
@@ -94,7 +93,7 @@ def mine(*, request: Request, session: DbSession, who: CurrentPrincipal) -> Resp
     return page(request, "merchant/choose.html", visit=visit, shops=shops, trade=trade, lang=lang)
 
 
-@router.api_route("/merchant/new", methods=_READ)
+@router.api_route("/merchant/new", methods=READ)
 def register(*, request: Request, session: DbSession, who: CurrentPrincipal) -> Response:
     """Become a merchant, or one more."""
     return _register(request, visit=Visit.of(session, who), is_first=not who.merchant_ids)
@@ -118,7 +117,7 @@ def _register(request: Request, *, visit: Visit, is_first: bool) -> Response:
 # -- the work ------------------------------------------------------------------------------
 
 
-@router.api_route("/merchant/{merchant_id}", methods=_READ)
+@router.api_route("/merchant/{merchant_id}", methods=READ)
 def work(
     *,
     request: Request,
@@ -171,7 +170,7 @@ def _begun(session: DbSession, shop: MerchantOut) -> dict[str, bool]:
     }
 
 
-@router.api_route("/merchant/{merchant_id}/rentals/{rental_id}", methods=_READ)
+@router.api_route("/merchant/{merchant_id}/rentals/{rental_id}", methods=READ)
 def rental(
     *,
     request: Request,
@@ -209,7 +208,7 @@ def rental(
 # -- banks ---------------------------------------------------------------------------------
 
 
-@router.api_route("/merchant/{merchant_id}/banks", methods=_READ)
+@router.api_route("/merchant/{merchant_id}/banks", methods=READ)
 def banks(
     *,
     request: Request,
@@ -290,20 +289,11 @@ def _whereabouts(
         ails = bank.state is None or bank.state.faults or bank.state.presence == "offline"
         kind = "alarm" if ails else "staff" if bank.holder is Holder.STAFF else "door"
         href = f"/merchant/{shop.id}/banks/{bank.id}"
-        points.append(point(kind, _place_of(order), f"{bank.id}{level}", href=href))
+        points.append(point(kind, place_of(order.rental), f"{bank.id}{level}", href=href))
     return points
 
 
-def _place_of(order: Order) -> PlaceOut:
-    rental_ = order.rental
-    if rental_.return_lat is None or rental_.return_lng is None:
-        return PlaceOut(lat=rental_.lat, lng=rental_.lng, address=rental_.address)
-    return PlaceOut(
-        lat=rental_.return_lat, lng=rental_.return_lng, address=rental_.return_address or ""
-    )
-
-
-@router.api_route("/merchant/{merchant_id}/banks/{bank_id}", methods=_READ)
+@router.api_route("/merchant/{merchant_id}/banks/{bank_id}", methods=READ)
 def bank(
     *,
     request: Request,
@@ -357,7 +347,7 @@ def _some(levels: Sequence[SampleOut]) -> list[SampleOut]:
 # -- people --------------------------------------------------------------------------------
 
 
-@router.api_route("/merchant/{merchant_id}/staff", methods=_READ)
+@router.api_route("/merchant/{merchant_id}/staff", methods=READ)
 def staff(
     *, request: Request, merchant_id: Id, session: DbSession, who: CurrentPrincipal
 ) -> Response:
@@ -378,7 +368,7 @@ def staff(
     )
 
 
-@router.api_route("/merchant/{merchant_id}/score", methods=_READ)
+@router.api_route("/merchant/{merchant_id}/score", methods=READ)
 def score(
     *,
     request: Request,
@@ -398,7 +388,7 @@ def score(
 # -- the price -----------------------------------------------------------------------------
 
 
-@router.api_route("/merchant/{merchant_id}/tariff", methods=_READ)
+@router.api_route("/merchant/{merchant_id}/tariff", methods=READ)
 def tariff(
     *,
     request: Request,
@@ -433,7 +423,7 @@ def tariff(
 # -- money ---------------------------------------------------------------------------------
 
 
-@router.api_route("/merchant/{merchant_id}/money", methods=_READ)
+@router.api_route("/merchant/{merchant_id}/money", methods=READ)
 def money(
     *,
     request: Request,
@@ -470,7 +460,7 @@ def money(
 # -- what is said of the merchant ----------------------------------------------------------
 
 
-@router.api_route("/merchant/{merchant_id}/settings", methods=_READ)
+@router.api_route("/merchant/{merchant_id}/settings", methods=READ)
 def settings(
     *, request: Request, merchant_id: Id, session: DbSession, who: CurrentPrincipal, now: Now
 ) -> Response:

@@ -11,6 +11,7 @@ from typing import Final, TypeVar
 
 from backend.db.tables.rentals import JobKind
 from backend.domain.cancellation import CancelStage
+from backend.domain.credit import CreditKind
 from backend.domain.dispute import DisputeState
 from backend.domain.lang import Lang
 from backend.domain.rental import RentalEvent, RentalState, Stage
@@ -21,7 +22,12 @@ _E = TypeVar("_E", bound=StrEnum)
 Texts = Mapping[Lang, str]
 
 
-def _all(kind: type[_E], said: dict[_E, tuple[str, str]]) -> Mapping[_E, Texts]:
+def all_named(kind: type[_E], said: dict[_E, tuple[str, str]]) -> Mapping[_E, Texts]:
+    """Name each of a kind; Chinese first.
+
+    Raises:
+        AssertionError: one has no words.
+    """
     missing = set(kind) - set(said)
     if missing:
         msg = f"no words for {sorted(missing)}"
@@ -31,16 +37,23 @@ def _all(kind: type[_E], said: dict[_E, tuple[str, str]]) -> Mapping[_E, Texts]:
     )
 
 
-STAGES: Final = _all(
+def named(said: dict[str, tuple[str, str]]) -> Mapping[str, Texts]:
+    """Name words of which there may be more; Chinese first."""
+    return MappingProxyType(
+        {word: MappingProxyType({Lang.ZH: zh, Lang.EN: en}) for word, (zh, en) in said.items()}
+    )
+
+
+STAGES: Final = all_named(
     Stage,
     {
-        Stage.DELIVERING: ("配送中", "On its way"),
+        Stage.DELIVERING: ("配送中", "Delivery"),
         Stage.RENTING: ("租借中", "Renting"),
         Stage.COMPLETED: ("租借完成", "Completed"),
         Stage.CLOSED: ("已關閉", "Closed"),
     },
 )
-RENTALS: Final = _all(
+RENTALS: Final = all_named(
     RentalState,
     {
         RentalState.REQUESTED: ("正在找人派送", "Looking for somebody to bring it"),
@@ -50,7 +63,7 @@ RENTALS: Final = _all(
         RentalState.DEPOSIT_DUE: ("等待支付押金", "The deposit is next"),
         RentalState.STARTING: ("正在啟動充電寶", "Starting your power bank"),
         RentalState.RENTING: ("正在充電", "Charging"),
-        RentalState.RETURNING: ("正在來取", "On the way to fetch it"),
+        RentalState.RETURNING: ("正在來取", "Somebody comes to fetch it"),
         RentalState.PAYMENT_DUE: ("等待支付", "To be paid"),
         RentalState.COMPLETED: ("已完成，謝謝", "Done, thank you"),
         RentalState.CANCELLED: ("已取消", "Called off"),
@@ -58,7 +71,7 @@ RENTALS: Final = _all(
         RentalState.START_FAILED: ("充電寶沒有啟動", "The power bank did not start"),
     },
 )
-AND_NOW: Final = _all(
+AND_NOW: Final = all_named(
     RentalState,
     {
         RentalState.REQUESTED: (
@@ -112,7 +125,7 @@ AND_NOW: Final = _all(
         ),
     },
 )
-STEPS: Final = _all(
+STEPS: Final = all_named(
     RentalEvent,
     {
         RentalEvent.ACCEPT: ("已接單", "Accepted"),
@@ -128,7 +141,7 @@ STEPS: Final = _all(
         RentalEvent.START_REFUSED: ("充電寶未啟動", "The power bank did not start"),
         RentalEvent.REQUEST_RETURN: ("申請歸還", "Return asked for"),
         RentalEvent.CLAIM_RETURNED: ("稱已歸還", "Said to be back already"),
-        RentalEvent.DENY_RETURN: ("商戶未找到", "Not found there"),
+        RentalEvent.DENY_RETURN: ("商戶稱沒有收到", "The merchant says that it is not there"),
         RentalEvent.SWAP: ("換一個充電寶", "Swapped for another"),
         RentalEvent.BUY_OUT: ("買下", "Bought"),
         RentalEvent.LOSE: ("遺失", "Lost"),
@@ -136,7 +149,7 @@ STEPS: Final = _all(
         RentalEvent.PAID: ("已付款", "Paid"),
     },
 )
-LINES: Final = _all(
+LINES: Final = all_named(
     LineKind,
     {
         LineKind.BLOCKS: ("使用時間", "Time used"),
@@ -148,7 +161,17 @@ LINES: Final = _all(
         LineKind.BUY_OUT: ("買下充電寶", "The power bank itself"),
     },
 )
-DISPUTES: Final = _all(
+CREDITS: Final = all_named(
+    CreditKind,
+    {
+        CreditKind.LATE_OUTPUT_OFF: ("更早停止供電", "It had stopped earlier"),
+        CreditKind.FOUND_AGAIN: ("充電寶找回", "The power bank turned up"),
+        CreditKind.DISPUTE: ("爭議成立", "The renter was right"),
+        CreditKind.GOODWILL: ("平台補償", "Goodwill"),
+        CreditKind.CORRECTION: ("帳單有誤", "The bill was wrong"),
+    },
+)
+DISPUTES: Final = all_named(
     DisputeState,
     {
         DisputeState.OPEN: ("爭議處理中", "Your dispute is looked into"),
@@ -158,7 +181,7 @@ DISPUTES: Final = _all(
         DisputeState.WITHDRAWN: ("已撤回", "Taken back"),
     },
 )
-CANCEL_STAGES: Final = _all(
+CANCEL_STAGES: Final = all_named(
     CancelStage,
     {
         CancelStage.WAITING: ("還沒有人接單", "Nobody has accepted yet"),
@@ -167,10 +190,10 @@ CANCEL_STAGES: Final = _all(
         CancelStage.EXCUSED: ("讓您久等了，取消免費", "You were kept waiting: it is free"),
     },
 )
-JOBS: Final = _all(
+JOBS: Final = all_named(
     JobKind, {JobKind.DELIVERY: ("配送", "Delivery"), JobKind.COLLECTION: ("取回", "Collection")}
 )
-ERRANDS: Final = _all(
+ERRANDS: Final = all_named(
     Errand,
     {
         Errand.PICK_UP: ("取充電寶", "Pick up the power bank"),

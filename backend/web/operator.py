@@ -12,7 +12,6 @@ from typing import Any, Final, TypeVar
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request, Response
-from pydantic import TypeAdapter, ValidationError
 
 from backend.api.deps import AppParts, DbSession, Now, OperatorPrincipal, Parts
 from backend.api.operator import banks as bank_api
@@ -23,7 +22,7 @@ from backend.api.operator import people as people_api
 from backend.api.operator import rentals as rental_api
 from backend.api.operator import trace as trace_api
 from backend.api.operator.rentals import JobOut
-from backend.api.schemas import Id, Phone
+from backend.api.schemas import Id
 from backend.api.settlement import BeforeLine, Statement
 from backend.api.shapes import MerchantOut, RentalOut
 from backend.db import books, disputes, market, seam
@@ -44,12 +43,11 @@ from backend.services.stuck import Stuck
 from backend.web import drawing, duties, names, trade
 from backend.web.points import point
 from backend.web.reader import Reader
-from backend.web.render import ReadersLang, Visit, page, reader_of
+from backend.web.render import READ, ReadersLang, Visit, page, reader_of
+from backend.web.signing import as_number
 
 router = APIRouter(include_in_schema=False)
-_READ: Final = ["GET", "HEAD"]
 _PAGE: Final = 20
-_PHONE: Final[TypeAdapter[str]] = TypeAdapter(Phone)
 _E = TypeVar("_E", bound=StrEnum)
 
 
@@ -90,7 +88,7 @@ def _query(**chosen: str | None) -> str:
 # -- the city ------------------------------------------------------------------------------
 
 
-@router.api_route("/operator", methods=_READ)
+@router.api_route("/operator", methods=READ)
 def city(
     *, request: Request, parts: AppParts, session: DbSession, who: OperatorPrincipal, now: Now
 ) -> Response:
@@ -108,7 +106,7 @@ def city(
     )
 
 
-@router.api_route("/operator/now", methods=_READ)
+@router.api_route("/operator/now", methods=READ)
 def city_now(
     *, request: Request, parts: AppParts, session: DbSession, who: OperatorPrincipal, now: Now
 ) -> Response:
@@ -133,7 +131,7 @@ def _now(session: DbSession, parts: Parts, reader: Reader, *, now: datetime) -> 
 # -- what is stuck ---------------------------------------------------------------------------
 
 
-@router.api_route("/operator/stuck", methods=_READ)
+@router.api_route("/operator/stuck", methods=READ)
 def stuck_list(
     *,
     request: Request,
@@ -155,7 +153,7 @@ def stuck_list(
 # -- rentals -----------------------------------------------------------------------------------
 
 
-@router.api_route("/operator/rentals", methods=_READ)
+@router.api_route("/operator/rentals", methods=READ)
 def rental_list(
     *,
     request: Request,
@@ -229,7 +227,7 @@ def _called(person: Person) -> str:
     return person.name or person.phone
 
 
-@router.api_route("/operator/rentals/{rental_id}", methods=_READ)
+@router.api_route("/operator/rentals/{rental_id}", methods=READ)
 def rental(
     *,
     request: Request,
@@ -300,7 +298,7 @@ def _places(told: RentalOut) -> list[dict[str, Any]]:
 # -- merchants -----------------------------------------------------------------------------------
 
 
-@router.api_route("/operator/merchants", methods=_READ)
+@router.api_route("/operator/merchants", methods=READ)
 def merchants(
     *,
     request: Request,
@@ -335,7 +333,7 @@ def merchants(
     )
 
 
-@router.api_route("/operator/merchants/{merchant_id}", methods=_READ)
+@router.api_route("/operator/merchants/{merchant_id}", methods=READ)
 def merchant(
     *,
     request: Request,
@@ -375,7 +373,7 @@ def merchant(
 # -- banks -----------------------------------------------------------------------------------------
 
 
-@router.api_route("/operator/banks", methods=_READ)
+@router.api_route("/operator/banks", methods=READ)
 def banks(
     *,
     request: Request,
@@ -440,7 +438,7 @@ def _one_bank(session: DbSession, bank_id: str, *, now: datetime) -> list[bank_a
 # -- people ------------------------------------------------------------------------------------
 
 
-@router.api_route("/operator/people", methods=_READ)
+@router.api_route("/operator/people", methods=READ)
 def people(
     *,
     request: Request,
@@ -452,7 +450,8 @@ def people(
 ) -> Response:
     """Find somebody by their phone; suspend, put right, forget."""
     visit = Visit.of(session, who)
-    phone, is_phone = _phone(find)
+    phone = as_number(find)
+    is_phone = phone is not None or not find.strip()
     found = people_api.people(
         session=session,
         _who=who,
@@ -475,17 +474,7 @@ def people(
     )
 
 
-def _phone(text: str) -> tuple[str | None, bool]:
-    """Read a phone, and whether what was typed is one, or nothing."""
-    if not text.strip():
-        return None, True
-    try:
-        return _PHONE.validate_python(text.strip()), True
-    except ValidationError:
-        return None, False
-
-
-@router.api_route("/operator/people/{person_id}", methods=_READ)
+@router.api_route("/operator/people/{person_id}", methods=READ)
 def person(
     *, request: Request, person_id: Id, session: DbSession, who: OperatorPrincipal
 ) -> Response:
@@ -514,7 +503,7 @@ def person(
 # -- money -------------------------------------------------------------------------------------
 
 
-@router.api_route("/operator/money", methods=_READ)
+@router.api_route("/operator/money", methods=READ)
 def money(
     *,
     request: Request,
@@ -606,7 +595,7 @@ def _merchants_in(told: dict[str, Any]) -> set[str]:
 # -- dead letters, audit -----------------------------------------------------------------------
 
 
-@router.api_route("/operator/letters", methods=_READ)
+@router.api_route("/operator/letters", methods=READ)
 def letters(
     *,
     request: Request,
@@ -632,7 +621,7 @@ def letters(
     )
 
 
-@router.api_route("/operator/audit", methods=_READ)
+@router.api_route("/operator/audit", methods=READ)
 def audit(
     *,
     request: Request,

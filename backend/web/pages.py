@@ -27,14 +27,16 @@ from backend.api.errors import MEDIA_TYPE
 from backend.api.words import EdgeCode
 from backend.domain.errors import Code
 from backend.web import merchant, operator, renter, signing, staff
-from backend.web.render import SAFE, SEAL, STATIC, Visit, lang_of, page, takes_gzip
+from backend.web.render import READ, SAFE, SEAL, STATIC, Visit, lang_of, page, takes_gzip
 from backend.web.renter import label_of
 from backend.web.visitors import Visitor
 from backend.web.words import WORDS
 
 router = APIRouter(include_in_schema=False)
-_READ: Final = ["GET", "HEAD"]
-_OURS: Final = ("/b/", "/rentals", "/me", "/sign-", "/staff", "/merchant", "/operator")
+_OURS: Final = frozenset(
+    {"", "b", "rentals", "me", "sign-in", "sign-out", "staff", "merchant", "operator"}
+)
+"""What our pages' addresses begin with."""
 _SIGNED_OUT: Final = frozenset({Code.UNAUTHENTICATED, Code.SESSION_ENDED})
 _TYPED_CHARS_MAX: Final = 500
 """More of what was typed is not shown again."""
@@ -43,7 +45,7 @@ _TYPED_CHARS_MAX: Final = 500
 # -- the pages -----------------------------------------------------------------------------
 
 
-@router.api_route("/", methods=_READ)
+@router.api_route("/", methods=READ)
 def home(
     *, request: Request, parts: AppParts, session: DbSession, visitor: Visitor, code: str = ""
 ) -> Response:
@@ -66,7 +68,7 @@ def home(
     )
 
 
-@router.api_route("/sw.js", methods=_READ)
+@router.api_route("/sw.js", methods=READ)
 def worker() -> Response:
     """Give the script that keeps the pages when there is no connection; its place is its reach."""
     return Response(
@@ -76,7 +78,7 @@ def worker() -> Response:
     )
 
 
-@router.api_route("/offline", methods=_READ)
+@router.api_route("/offline", methods=READ)
 def offline(request: Request) -> Response:
     """Show what stands in for a page that could not be fetched."""
     return page(request, "offline.html")
@@ -92,7 +94,7 @@ _KEPT: Final = ("allow", "connection", "retry-after")
 def _is_for_a_person(request: Request) -> bool:
     """Whether a page should answer: on our own paths, and to any browser outside the API."""
     path = request.url.path
-    ours = path == "/" or path.startswith(_OURS)
+    ours = path.removeprefix("/").partition("/")[0] in _OURS
     accepted = request.headers.get("accept", "")
     return ours or ("text/html" in accepted and not path.startswith("/api/"))
 
@@ -117,7 +119,7 @@ def _sorry(request: Request, problem: Response) -> Response:
     content = json.loads(bytes(problem.body))
     code = content["code"]
     lang = lang_of(request)
-    if code in _SIGNED_OUT and request.method in _READ:
+    if code in _SIGNED_OUT and request.method in READ:
         next_ = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         return RedirectResponse(
             "/sign-in?" + urlencode({"next": next_}), HTTPStatus.SEE_OTHER, headers=SAFE

@@ -52,6 +52,8 @@ SAFE: Final = {
 """On everything that a browser shows."""
 _LIVE: Final = {"cache-control": "no-store", "vary": "Accept-Language, Accept-Encoding, Cookie"}
 _QUICKLY: Final = 4
+READ: Final = ["GET", "HEAD"]
+"""The methods of every page."""
 
 
 def lang_of(request: Request) -> Lang:

@@ -18,23 +18,24 @@ from backend.api.deps import CurrentPrincipal, DbSession, Now
 from backend.api.schemas import Id
 from backend.api.shapes import QrToken
 from backend.domain.errors import Code, Refusal
+from backend.domain.precheck import WhyNot
 from backend.domain.rental import MOVES, RentalEvent, RentalState
 from backend.services import payments, rentals
-from backend.web import names, trade
+from backend.web import names, story, trade
 from backend.web import offer as told
 from backend.web.points import point
-from backend.web.render import SAFE, ReadersLang, Visit, asset, page
+from backend.web.render import READ, SAFE, ReadersLang, Visit, asset, page
 from backend.web.visitors import Visitor
 from backend.web.words import TAGS, WORDS
 
 router = APIRouter(include_in_schema=False)
-READ: Final = ["GET", "HEAD"]
 _LABEL: Final[TypeAdapter[str]] = TypeAdapter(QrToken)
 _ON_THE_WAY: Final = frozenset(
     {RentalState.REQUESTED, RentalState.ACCEPTED, RentalState.DELIVERING}
 )
 _BILLED: Final = frozenset({RentalState.PAYMENT_DUE, RentalState.COMPLETED})
 _PAGE: Final = 20
+_MINE_IN_THE_WAY: Final = frozenset({WhyNot.UNPAID_BILL, WhyNot.TOO_MANY_RENTALS})
 
 
 def label_of(typed: str) -> str | None:
@@ -87,6 +88,8 @@ def bank(
         visit=visit,
         offer=offer,
         token=token,
+        may_be_mine=visit is None and WhyNot.RESERVED in looked.why_not,
+        leads_to_mine=not _MINE_IN_THE_WAY.isdisjoint(looked.why_not),
         reasons=told.reasons(looked.why_not, lang),
         costs=None if looked.terms is None else told.costs(looked.terms, lang, now=now),
         reach=told.reach(looked.merchant.service_radius_m, WORDS[lang]),
@@ -106,7 +109,15 @@ def mine(
     """List my rentals, newest first."""
     visit = Visit.of(session, who)
     found = api.mine(session=session, who=who, now=now, lang=lang, before=before, limit=_PAGE)
-    return page(request, "renter/rentals.html", visit=visit, found=found, names=names, lang=lang)
+    return page(
+        request,
+        "renter/rentals.html",
+        visit=visit,
+        found=found,
+        names=names,
+        story=story,
+        lang=lang,
+    )
 
 
 @router.api_route("/rentals/{rental_id}", methods=READ)
@@ -149,11 +160,12 @@ def one(
         way=way,
         points=points,
         disputes=disputes.mine(rental_id, session, who).items if is_billed else [],
-        credits=disputes.credits_of_mine(rental_id, session, who) if is_billed else None,
+        credits=disputes.credits_of_mine(rental_id, session, who).credits if is_billed else [],
         to_pay_minor=to_pay,
         may={event for state, event in MOVES if state is rental.state},
         label=label_of(label) or "",
         names=names,
+        story=story,
         trade=trade,
         lang=lang,
         S=RentalState,

@@ -19,10 +19,9 @@ from backend.domain.custody import Holder
 from backend.services.whereabouts import Errand
 from backend.web import names
 from backend.web.points import point
-from backend.web.render import ReadersLang, Visit, page
+from backend.web.render import READ, ReadersLang, Visit, page
 
 router = APIRouter(include_in_schema=False)
-_READ: Final = ["GET", "HEAD"]
 _PINS: Final = {
     Errand.PICK_UP: "shop",
     Errand.DELIVER: "door",
@@ -31,7 +30,7 @@ _PINS: Final = {
 }
 
 
-@router.api_route("/staff", methods=_READ)
+@router.api_route("/staff", methods=READ)
 def work(
     *, request: Request, session: DbSession, who: CurrentPrincipal, now: Now, lang: ReadersLang
 ) -> Response:
@@ -59,7 +58,7 @@ def work(
     )
 
 
-@router.api_route("/staff/jobs/{job_id}", methods=_READ)
+@router.api_route("/staff/jobs/{job_id}", methods=READ)
 def job(
     *,
     request: Request,

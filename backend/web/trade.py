@@ -4,8 +4,6 @@ What a renter reads of the same rental is in ``names``: a merchant asks another 
 "what is to be done?", so the words are others.
 """
 
-from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Final
 
 from backend.api.settlement import Statement
@@ -19,9 +17,9 @@ from backend.domain.rental import MerchantList, RentalState
 from backend.domain.scoring import PartKind
 from backend.domain.tariff import BillingStart, Rounding
 from backend.domain.withdrawal import WithdrawalState
-from backend.web.names import Texts, _all
+from backend.web.names import all_named, named
 
-LISTS: Final = _all(
+LISTS: Final = all_named(
     MerchantList,
     {
         MerchantList.TO_FULFIL: ("待履約", "To bring"),
@@ -31,7 +29,7 @@ LISTS: Final = _all(
         MerchantList.CLOSED: ("未成交", "Came to nothing"),
     },
 )
-RENTALS: Final = _all(
+RENTALS: Final = all_named(
     RentalState,
     {
         RentalState.REQUESTED: ("等人接單", "Nobody has taken it yet"),
@@ -49,7 +47,7 @@ RENTALS: Final = _all(
         RentalState.START_FAILED: ("未啟動，待取回", "Did not start: to be fetched"),
     },
 )
-STATUSES: Final = _all(
+STATUSES: Final = all_named(
     MerchantStatus,
     {
         MerchantStatus.PENDING: ("等待平台審核", "Waits for approval"),
@@ -57,7 +55,7 @@ STATUSES: Final = _all(
         MerchantStatus.SUSPENDED: ("已暫停", "Suspended"),
     },
 )
-HOLDERS: Final = _all(
+HOLDERS: Final = all_named(
     Holder,
     {
         Holder.MERCHANT: ("在店", "At home"),
@@ -67,7 +65,7 @@ HOLDERS: Final = _all(
         Holder.SOLD: ("已售出", "Sold"),
     },
 )
-PROOFS: Final = _all(
+PROOFS: Final = all_named(
     Proof,
     {
         Proof.SCAN: ("掃碼", "by a scan"),
@@ -75,7 +73,7 @@ PROOFS: Final = _all(
         Proof.REASON: ("口頭說明", "by word"),
     },
 )
-ADVICE: Final = _all(
+ADVICE: Final = all_named(
     WhyNot,
     {
         WhyNot.NOT_REGISTERED: ("請重新登記。", "Report it again."),
@@ -110,7 +108,7 @@ ADVICE: Final = _all(
         WhyNot.SUSPENDED: ("租用人的帳號已暫停。", "The renter's account is suspended."),
     },
 )
-DEPOSITS: Final = _all(
+DEPOSITS: Final = all_named(
     DepositState,
     {
         DepositState.PENDING: ("等待凍結", "asked for"),
@@ -123,7 +121,7 @@ DEPOSITS: Final = _all(
         DepositState.UNKNOWN: ("查詢中", "being looked into"),
     },
 )
-DISPUTES: Final = _all(
+DISPUTES: Final = all_named(
     DisputeState,
     {
         DisputeState.OPEN: ("處理中", "Open"),
@@ -133,7 +131,7 @@ DISPUTES: Final = _all(
         DisputeState.WITHDRAWN: ("租用人已撤回", "Taken back by the renter"),
     },
 )
-WITHDRAWALS: Final = _all(
+WITHDRAWALS: Final = all_named(
     WithdrawalState,
     {
         WithdrawalState.REQUESTED: ("已申請", "Asked for"),
@@ -143,7 +141,7 @@ WITHDRAWALS: Final = _all(
         WithdrawalState.FAILED: ("失敗，已退回", "Failed: yours again"),
     },
 )
-STATEMENTS: Final = _all(
+STATEMENTS: Final = all_named(
     Statement,
     {
         Statement.WITHDRAWABLE: ("可提現", "Yours to withdraw"),
@@ -152,14 +150,14 @@ STATEMENTS: Final = _all(
         Statement.DEBT: ("平台墊款", "Laid out for you"),
     },
 )
-PARTS: Final = _all(
+PARTS: Final = all_named(
     PartKind,
     {
         PartKind.ON_TIME: ("配送及時率", "On time"),
         PartKind.CHARGE: ("平均電量", "Charge of the power banks"),
     },
 )
-STARTS: Final = _all(
+STARTS: Final = all_named(
     BillingStart,
     {
         BillingStart.ARRIVAL: ("送到時", "when it is handed over"),
@@ -167,7 +165,7 @@ STARTS: Final = _all(
         BillingStart.UNLOCKED: ("掃碼解鎖時", "when it is unlocked"),
     },
 )
-ROUNDINGS: Final = _all(
+ROUNDINGS: Final = all_named(
     Rounding,
     {
         Rounding.CEIL: ("不足一段按一段計", "A begun block is charged"),
@@ -179,47 +177,54 @@ ROUNDINGS: Final = _all(
 )
 
 
-def _said(told: dict[str, tuple[str, str]]) -> Mapping[str, Texts]:
-    return {word: {Lang.ZH: zh, Lang.EN: en} for word, (zh, en) in told.items()}
+_OURS: Final = named(
+    {
+        "kept by its renter": ("租用人買下", "kept by its renter"),
+        "its price reached the total cap": ("費用達到總封頂", "its price reached the total cap"),
+        "the bank came back": ("充電寶找回來了", "the bank came back"),
+        "the bank had stopped earlier than was known": (
+            "充電寶更早就停止供電",
+            "the bank had stopped earlier than was known",
+        ),
+    }
+)
+"""Reasons that the platform notes by itself."""
+
+
+def reason(noted: str, lang: Lang) -> str:
+    """Give a reason as it was noted; the platform's own, in the reader's language."""
+    return _OURS[noted][lang] if noted in _OURS else noted
 
 
 # What banks say of themselves: another firmware may say more, which is then shown as it is.
-FAULTS: Final = MappingProxyType(
-    _said(
-        {
-            "over_temperature": ("過熱", "Too hot"),
-            "over_current": ("電流過大", "Too much current"),
-            "cell_imbalance": ("電芯不平衡", "Its cells are out of balance"),
-            "tamper": ("曾被拆動", "Somebody tampered with it"),
-            "lock_jammed": ("鎖卡住", "Its lock is jammed"),
-            "low_voltage": ("電壓過低", "Its voltage is too low"),
-        }
-    )
+FAULTS: Final = named(
+    {
+        "over_temperature": ("過熱", "Too hot"),
+        "over_current": ("電流過大", "Too much current"),
+        "cell_imbalance": ("電芯不平衡", "Its cells are out of balance"),
+        "tamper": ("曾被拆動", "Somebody tampered with it"),
+        "lock_jammed": ("鎖卡住", "Its lock is jammed"),
+        "low_voltage": ("電壓過低", "Its voltage is too low"),
+    }
 )
-PRESENCES: Final = MappingProxyType(
-    _said(
-        {
-            "online": ("在線", "Connected"),
-            "degraded": ("訊號不穩", "Not heard of for a while"),
-            "offline": ("離線", "Not connected"),
-        }
-    )
+PRESENCES: Final = named(
+    {
+        "online": ("在線", "Connected"),
+        "degraded": ("訊號不穩", "Not heard of for a while"),
+        "offline": ("離線", "Not connected"),
+    }
 )
-LOCKS: Final = MappingProxyType(
-    _said(
-        {
-            "locked": ("已上鎖", "Locked"),
-            "unlocked": ("已解鎖", "Unlocked"),
-            "jammed": ("鎖卡住", "Jammed"),
-        }
-    )
+LOCKS: Final = named(
+    {
+        "locked": ("已上鎖", "Locked"),
+        "unlocked": ("已解鎖", "Unlocked"),
+        "jammed": ("鎖卡住", "Jammed"),
+    }
 )
-ENDINGS: Final = MappingProxyType(
-    _said(
-        {
-            "gone": ("對方回覆此地址已不存在", "the address says that it is gone"),
-            "failing": ("長期失敗", "it failed for too long"),
-            "too_many_waiting": ("積壓過多", "too much waited for it"),
-        }
-    )
+ENDINGS: Final = named(
+    {
+        "gone": ("對方回覆此地址已不存在", "the address says that it is gone"),
+        "failing": ("長期失敗", "it failed for too long"),
+        "too_many_waiting": ("積壓過多", "too much waited for it"),
+    }
 )

@@ -138,14 +138,14 @@ _ZH: Final = Words(
             WhyNot.NO_TARIFF: "沒有價格就不出租。請稍後再看，或換一個充電寶。",
             WhyNot.NOT_WITH_MERCHANT: "請等它回到商戶處再看，或換一個充電寶。",
             WhyNot.NOT_OFFERED: "何時出租由商戶決定。請稍後再看，或換一個充電寶。",
-            WhyNot.RESERVED: "如果租用人就是您，請回到您的應用程式，在那裡掃碼。"
+            WhyNot.RESERVED: "如果租用人就是您，請登入後繼續。"
             "否則請等它歸還後再看，或換一個充電寶。",
             WhyNot.CLOSED: "請在商戶營業時再看，或換一個充電寶。",
             WhyNot.OUT_OF_AREA: "請走近一些，或選擇更近的商戶。",
             WhyNot.FAULTY: "請不要使用，換一個充電寶；商戶需要先檢修它。",
             WhyNot.OFFLINE: "平台最近沒有收到它的消息。請過幾分鐘再看，或換一個充電寶。",
             WhyNot.LOW: f"電量達到 {MIN_BATTERY_PCT}% 才能出租。請等它充電後再看，或換一個充電寶。",
-            WhyNot.UNPAID_BILL: "請先在您的應用程式中付款。",
+            WhyNot.UNPAID_BILL: "請先付清未付的訂單。",
             WhyNot.TOO_MANY_RENTALS: "請先歸還手上的充電寶。",
             WhyNot.SUSPENDED: "請聯繫平台了解原因。",
         }
@@ -227,7 +227,7 @@ _EN: Final = Words(
             WhyNot.NOT_WITH_MERCHANT: "Look again once it is back, or take another one.",
             WhyNot.NOT_OFFERED: "Its merchant says when it may go out. Look again later, or take "
             "another one.",
-            WhyNot.RESERVED: "If it was you who rented it, go on in your app, and scan it there. "
+            WhyNot.RESERVED: "If it was you who rented it, sign in to go on. "
             "If not, look again once it is back, or take another one.",
             WhyNot.CLOSED: "Look again when the merchant is open, or take another one.",
             WhyNot.OUT_OF_AREA: "Come nearer, or choose a merchant who is.",
@@ -236,7 +236,7 @@ _EN: Final = Words(
             "minutes, or take another one.",
             WhyNot.LOW: f"It may go out from {MIN_BATTERY_PCT}% on. Look again when it has been "
             "charged, or take another one.",
-            WhyNot.UNPAID_BILL: "Pay it in your app first.",
+            WhyNot.UNPAID_BILL: "Pay what is open first.",
             WhyNot.TOO_MANY_RENTALS: "Give one of those back that you have.",
             WhyNot.SUSPENDED: "Ask the platform why.",
         }

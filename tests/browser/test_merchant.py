@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
-from tests.acceptance.city import THERE, City, Person, Shop
+from tests.acceptance.city import HERE, SHOP, THERE, City, Person, Shop, away
 from tests.acceptance.processes import until
 from tests.browser.browsing import DESKTOP, PHONE, Desk, Window
 from tests.browser.test_quality import SCRIPTS, violations

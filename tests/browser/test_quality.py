@@ -1,13 +1,14 @@
 """What holds on every page: accessible, light, inert to what people write, and it catches up."""
 
 import gzip
+import re
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
-from tests.acceptance.city import City
+from tests.acceptance.city import SHOP, City
 from tests.acceptance.processes import until
 from tests.browser.browsing import DESKTOP, PHONE, Desk, Window
 from tests.browser.test_renter import asks
@@ -336,6 +337,9 @@ def test_staff_go_on_without_a_connection_and_all_is_done_in_turn(desk: Desk, ci
         page, queued = window.page, window.page.locator(".queued")
         expect(page.locator("[data-queue-shown]")).to_be_attached()
         expect(page.locator("#by-code")).to_be_hidden()
+        expect(page.locator(".job dl")).to_contain_text(f"Where{SHOP['address']}")
+        leads = page.get_by_role("link", name="Open in a navigation app")
+        expect(leads).to_have_attribute("href", re.compile(f"^geo:{SHOP['lat']},"))
         page.context.set_offline(True)
         page.fill("#set-out-label", rental.bank.label)
         page.click("#set-out > button")

@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import expect
 
-from tests.acceptance.city import City
+from tests.acceptance.city import City, moment
 from tests.browser.browsing import DESKTOP, PHONE, Desk, Window
 
 pytestmark = pytest.mark.browser
@@ -60,10 +60,11 @@ def test_a_rental_from_the_label_to_the_receipt(desk: Desk, city: City, lang: st
         expect(page.locator("[data-refresh]")).to_contain_text("Wh")
         desk.shows(window, "renting")
         window.presses("來這裡取", "Fetch it here")
-        window.is_headed("正在來取", "On the way to fetch it")
-        desk.shows(window, "returning")
+        window.is_headed("等待取回", "Waiting to be fetched")
         (job,) = shop.staff.jobs(rental_id)
         shop.staff.does(f"/staff/jobs/{job['id']}/accept")
+        window.is_headed("正在來取", "Somebody comes to fetch it")
+        desk.shows(window, "returning")
         shop.staff.does(f"/staff/jobs/{job['id']}/collect", {"qr_token": bank.token})
         window.is_headed("等待支付", "To be paid")
         desk.shows(window, "bill")
@@ -133,7 +134,8 @@ def test_said_to_be_back_already_the_meter_stops(desk: Desk, city: City) -> None
         window.presses("", "I already returned it")
         window.page.fill("#claim-note", "given to the lady at the counter")
         window.presses("", "Stop billing")
-        window.is_headed("", "On the way to fetch it")
+        window.is_headed("", "You said that it is back")
+        window.sees("", "its merchant goes and looks")
         assert rental.now()["claimed_returned_at"] is not None
 
 
@@ -153,6 +155,45 @@ def test_a_part_of_a_bill_is_disputed_and_taken_back(desk: Desk, city: City, lan
         desk.shows(window, "dispute")
         window.presses("撤回", "Take it back")
         expect(dispute).to_contain_text(window.t("已撤回", "Taken back"))
+        credit = {"amount_minor": 200, "reason": "大雨"}
+        city.operator.does(f"/operator/rentals/{rental.id}/credit", credit)
+        bill = window.page.locator(".receipt .bill")
+        expect(bill).to_contain_text("大雨")
+        left = rental.now()["amount_minor"] - 200
+        expect(bill.locator(".total")).to_contain_text(f"¥{left / 100:.2f}")
+
+
+@BOTH
+def test_called_off_by_the_platform_its_renter_reads_why(desk: Desk, city: City, lang: str) -> None:
+    rental = city.rental(city.shop())
+    with desk.window(lang) as window:
+        window.opens(f"/sign-in?next=/rentals/{rental.id}")
+        window.signs_in(rental.renter.phone)
+        reason = {"reason": "道路封閉 <b>"}
+        city.operator.does(f"/operator/rentals/{rental.id}/cancel", reason)
+        window.is_headed("已取消", "Called off")
+        expect(window.page.locator(".rental .reasons")).to_contain_text("道路封閉 <b>")
+        desk.shows(window, "called-off")
+
+
+@BOTH
+def test_an_unpaid_bill_is_taken_from_the_deposit_and_the_rest_is_free(
+    desk: Desk, city: City, lang: str
+) -> None:
+    rental = city.rental(city.shop()).start()
+    rental.ask_return()
+    rental.collect()
+    bill = rental.reaches("payment_due")
+    city.turn_past(moment(bill, "payment_due_by"))
+    rental.reaches("completed")
+    with desk.window(lang) as window:
+        window.opens(f"/sign-in?next=/rentals/{rental.id}")
+        window.signs_in(rental.renter.phone)
+        window.sees("已從押金扣款", "It was paid out of your deposit")
+        taken = f"¥{bill['amount_minor'] / 100:.2f}"
+        said = window.t(f"扣款 {taken}，其餘已解凍", f"taken: {taken}; the rest is free again")
+        window.sees(said, said)
+        desk.shows(window, "paid-by-deposit")
 
 
 def test_signed_out_nothing_is_shown_any_more(desk: Desk, city: City) -> None:

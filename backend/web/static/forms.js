@@ -5,7 +5,7 @@
 // says no to is shown in the form, in the reader's language, with what to do.
 //
 // Names of controls are paths into the body ("place.lat"). data-as says what a value is:
-//   int, float, minutes (seconds, in the body), moment (of a datetime-local), bool, json, minor (an amount as people write it; data-digits: of its currency).
+//   int, float, minutes (seconds, in the body), moment (of a datetime-local), bool, json, phone (+86 unless it says another country), minor (an amount as people write it; data-digits: of its currency).
 // data-empty: "omit" (the default) or "null". data-then, on success:
 //   nothing: what is live looks again; "/x/{id}": go there, filled from the answer;
 //   "pay": to the provider's page; "show": the form's <template> is filled from the answer.
@@ -43,6 +43,7 @@ function valueOf(control) {
     case "json": return text === "" ? "" : JSON.parse(text);
     case "minor": return text === "" ? "" : minor(text, Number(control.dataset.digits ?? 2));
     case "moment": return text === "" ? "" : new Date(text).toISOString();
+    case "phone": return text.replace(/^(?=1\d{10}$)/, "+86");
     case "lines": return text === "" ? [] : text.split(/\s*\n\s*/);
     default: return text;
   }
@@ -184,8 +185,7 @@ function fill(form, told) {
   const shown = form.querySelector("template").content.cloneNode(true);
   for (const slot of shown.querySelectorAll("[data-slot]")) {
     const value = slot.dataset.slot.split(".").reduce((at, step) => at?.[step], told);
-    if (slot.tagName === "A") slot.href = value;
-    if (slot.dataset.slot && !slot.hasAttribute("data-only-href")) slot.textContent = value ?? "";
+    slot.textContent = value ?? "";
   }
   form.querySelector("[data-shown]")?.replaceChildren(shown);
   lookAgain();

@@ -35,12 +35,13 @@ export function ground(element) {
     new Grid().addTo(map);
   }
   element.leaflet = map;
+  new ResizeObserver(() => map.invalidateSize(false)).observe(element); // also of a dialog that opens
   return map;
 }
 
-export function marker(point) {
+export function marker(point, options = {}) {
   const icon = L.divIcon({ className: `pin ${point.kind}`, iconSize: [28, 28], iconAnchor: [14, 14] });
-  const made = L.marker([point.lat, point.lng], { icon, keyboard: Boolean(point.href), alt: point.label ?? "" });
+  const made = L.marker([point.lat, point.lng], { icon, keyboard: Boolean(point.href), alt: point.label ?? "", ...options });
   if (point.label) {
     const text = document.createElement("span");
     text.textContent = point.label;

@@ -67,6 +67,7 @@ function pricing(form) {
     const text = JSON.stringify(body);
     if (text === shown) return;
     const number = ++asked;
+    if (!shown) slot.replaceChildren(made("p", words.wait, "soft"));
     try {
       const told = await send(form.dataset.preview, body, { key: newKey() });
       if (number !== asked) return;

@@ -15,6 +15,7 @@ function choosing(element) {
   const map = ground(canvas);
   map.setView(shop, 15);
   if (radius) globalThis.L.circle(shop, { radius, className: "reach", interactive: false }).addTo(map);
+  if (!("known" in element.dataset) && radius) marker({ kind: "shop", lat: shop[0], lng: shop[1], label: element.dataset.label }, { interactive: false }).addTo(map);
   let pin = null;
   let choices = 0;
 
@@ -51,7 +52,7 @@ function choosing(element) {
         choose(coords.latitude, coords.longitude, t("已定位", "Found you"));
         map.setView([coords.latitude, coords.longitude], 16);
       },
-      () => { if (choices === before) told.textContent = t("無法定位。請在地圖上點一下，或輸入地址。", "Your phone does not say where you are. Tap the map instead."); },
+      () => { if (choices === before) told.textContent = t("無法定位。請在地圖上點一下，或輸入座標。", "Your phone does not say where you are. Tap the map instead, or type coordinates."); },
       { enableHighAccuracy: true, timeout: 10000 },
     );
   }

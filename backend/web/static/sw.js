@@ -33,7 +33,7 @@ async function page(request) {
     const answer = await fetch(request);
     if (answer.ok && !answer.redirected && new URL(request.url).pathname.startsWith("/staff")) {
       await kept.put(request, answer.clone()).catch(() => {}); // no room: then not
-      const all = await kept.keys();
+      const all = (await kept.keys()).filter((each) => new URL(each.url).pathname !== "/offline");
       for (const each of all.slice(0, Math.max(0, all.length - PAGES_MAX))) await kept.delete(each);
     }
     if (!answer.redirected && new URL(request.url).pathname === "/sign-in") await forgetWhoLeft();

@@ -2,7 +2,16 @@
 const zh = document.documentElement.lang.startsWith("zh");
 const t = (inChinese, inEnglish) => (zh ? inChinese : inEnglish);
 // The server's clock, not this machine's: they may differ, and a demonstration turns its own.
-const ahead = Date.parse(document.body.dataset.now) - Date.now();
+// What is live tells it anew with each look: a page may have been kept, or its machine asleep.
+let told = "";
+let ahead = 0;
+function setClock() {
+  const { now: tells } = document.getElementById("live").dataset;
+  if (tells === told) return;
+  told = tells;
+  ahead = navigator.onLine ? Date.parse(told) - Date.now() : 0;
+}
+setClock();
 export const now = () => Date.now() + ahead;
 
 function age(seconds) {
@@ -51,4 +60,4 @@ export function tell(root = document) {
 }
 tell();
 setInterval(tell, 1000);
-document.addEventListener("htmx:after:swap", () => tell());
+document.addEventListener("htmx:after:swap", () => { setClock(); tell(); });

@@ -168,7 +168,11 @@ def test_links_to_our_own_addresses_lead_somewhere(browser):
     for path in every_page(browser):
         for href in Page(browser.opens(path).text).hrefs():
             if href and href.startswith("/") and href != "/readyz":
-                assert browser.opens(href).status_code == 200, (path, href)
+                answer = browser.opens(href)
+                if answer.status_code == 303:
+                    assert answer.headers["location"].startswith("/sign-in?")
+                    answer = browser.opens(answer.headers["location"])
+                assert answer.status_code == 200, (path, href)
 
 
 def test_a_page_can_be_asked_for_without_its_body(browser):
@@ -359,6 +363,13 @@ def test_a_bank_that_cannot_be_rented_says_why_and_what_to_do(browser, why, lang
     assert words.rent not in page.words
     assert words.again in page.words
     assert sum(words.advice[each] in page.words for each in WhyNot) == 1
+
+
+def test_who_may_have_rented_it_already_signs_in_and_goes_on(browser):
+    browser.market()
+    assert f"/sign-in?next=/b/{browser.token}" in browser.scans().text  # to rent it
+    browser.is_rented()
+    assert f"/sign-in?next=/b/{browser.token}" in browser.scans().text  # it may be mine
 
 
 @pytest.mark.parametrize("lang", LANGS)
