@@ -133,6 +133,7 @@ def test_said_to_be_back_already_the_meter_stops(desk: Desk, city: City) -> None
         window.signs_in(rental.renter.phone)
         window.presses("", "I already returned it")
         window.page.fill("#claim-note", "given to the lady at the counter")
+        desk.shows(window, "claim")
         window.presses("", "Stop billing")
         window.is_headed("", "You said that it is back")
         window.sees("", "its merchant goes and looks")
