@@ -43,7 +43,7 @@ function valueOf(control) {
     case "json": return text === "" ? "" : JSON.parse(text);
     case "minor": return text === "" ? "" : minor(text, Number(control.dataset.digits ?? 2));
     case "moment": return text === "" ? "" : new Date(text).toISOString();
-    case "phone": return text.replace(/^(?=1\d{10}$)/, "+86");
+    case "phone": return text.replace(/[\s().-]/g, "").replace(/^(?=1\d{10}$)/, "+86");
     case "lines": return text === "" ? [] : text.split(/\s*\n\s*/);
     default: return text;
   }
