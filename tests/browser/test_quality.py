@@ -178,18 +178,19 @@ def test_a_dropped_stream_is_resumed_and_nothing_is_lost(desk: Desk, city: City)
         window.is_headed("", "On its way to you")
 
 
-@pytest.mark.parametrize("late", ["hx-sse.js", "live.js"])
+@pytest.mark.parametrize("late", ["htmx.js", "hx-sse.js", "app.js"])
 def test_a_page_whose_scripts_come_late_is_live(desk: Desk, city: City, late: str) -> None:
     shop = city.shop()
     rental = city.rental(shop)
     with desk.window("en", service_workers="block") as window:
         window.signs_in(rental.renter.phone)
+        window.opens("/offline")  # which is not live
         held: list[Route] = []
         window.page.route(f"**/{late}", lambda route: held.append(route))  # noqa: PLW0108 - playwright counts its parameters
         window.page.goto(f"{window.url}/rentals/{rental.id}", wait_until="commit")
         window.is_headed("", "Looking for somebody to bring it")
-        until(lambda: window.page.evaluate("'htmx' in globalThis"), what="htmx is there")
-        window.page.evaluate("() => new Promise((go) => setTimeout(go, 50))")  # htmx begins now
+        until(lambda: window.page.evaluate("true") and held, what=f"{late} is asked for")
+        window.page.evaluate("() => new Promise((go) => setTimeout(go, 50))")
         (route,) = held
         route.continue_()
         expect(window.page.locator("#stream[data-htmx-powered]")).to_have_count(1)
@@ -419,7 +420,8 @@ def test_what_waits_while_a_session_ends_is_done_after_signing_in(desk: Desk, ci
     (job,) = shop.staff.jobs(rental.id)
     with desk.window("en") as window:
         window.opens(f"/sign-in?next=/staff/jobs/{job['id']}")
-        window.signs_in(shop.staff.phone)
+        with window.page.expect_response("**/stream?*"):
+            window.signs_in(shop.staff.phone)
         expect(window.page.locator("#code")).to_be_visible()
         window.page.fill("#code", rental.now()["code"])
         window.page.context.clear_cookies(name="lendwatt")

@@ -1,7 +1,6 @@
 // What every page does: keep its times true, send its forms, follow what happens.
 import "./times.js";
 import "./forms.js";
-import "./live.js";
 
 // Parts that only some pages need are fetched when a page has one, also one that came later.
 const PARTS = { "[data-map]": "map", "[data-scan]": "scan", "[data-chart]": "chart", "[data-queue]": "queue", "[data-place]": "place", "[data-merchant]": "merchant", "[data-operator]": "operator" };
@@ -28,3 +27,94 @@ if (who) {
 if ("serviceWorker" in navigator) {
   navigator.serviceWorker.register("/sw.js").catch(() => {});
 }
+
+// -- what happens to the reader, as it happens: each live part of the page looks again ----------
+//
+// htmx holds the stream, goes back after a break with the number of the last event it heard, and
+// is told all that came in between. Several events at once are looked at once. It comes once the
+// page can be used: the stream tells what happened since the page was made.
+const AGAIN_MS = 2000;
+const REFRESH_MS = 20000;
+const LEAVING_MS = 5000;
+let timer = 0;
+function soon() {
+  clearTimeout(timer);
+  timer = setTimeout(() => document.body.dispatchEvent(new CustomEvent("news")), 60);
+}
+
+function fetched(name) {
+  return new Promise((done, failed) => {
+    const script = document.createElement("script");
+    script.src = new URL(`./vendor/${name}`, import.meta.url);
+    script.onload = done;
+    script.onerror = failed;
+    document.head.append(script);
+  });
+}
+
+async function follow(stream) {
+  let isAsked = false; // by a form, before anything listens
+  document.body.addEventListener("news", () => { isAsked = true; });
+  try {
+    if (!globalThis.htmx) await fetched("htmx.js");
+    await fetched("hx-sse.js");
+  } catch {
+    document.body.dataset.away = "";
+    setTimeout(follow, AGAIN_MS, stream);
+    return;
+  }
+  stream.setAttribute("hx-sse:connect", stream.dataset.stream);
+  globalThis.htmx.process(stream);
+  if (isAsked) soon();
+}
+const stream = document.getElementById("stream");
+if (stream) addEventListener("load", () => follow(stream));
+
+document.addEventListener("htmx:sse:after:message", (event) => {
+  const { message } = event.detail;
+  document.body.dispatchEvent(new CustomEvent("heard", { detail: message }));
+  soon();
+});
+document.addEventListener("htmx:sse:after:connection", () => document.body.removeAttribute("data-away"));
+document.addEventListener("htmx:sse:error", (event) => {
+  if (event.detail.status === 401) signedOut();
+  document.body.dataset.away = "";
+});
+// Who has just signed out is on their way elsewhere: that is not to be overtaken.
+let leftAt = -LEAVING_MS;
+addEventListener("beforeunload", () => { leftAt = performance.now(); });
+function signedOut() {
+  if (performance.now() - leftAt > LEAVING_MS) location.reload();
+}
+// A look that failed is made again: what is shown stays, and nothing that happened is missed.
+document.addEventListener("htmx:before:response", (event) => {
+  const { ctx } = event.detail;
+  if (ctx.sourceElement.id === "stream") return; // connectAgain
+  if (ctx.sourceElement.id !== "live") { // a part of the page that looks again by itself
+    if (ctx.response.raw.redirected || ctx.response.status >= 400) event.preventDefault();
+    return;
+  }
+  if (ctx.response.raw.redirected) signedOut();
+  if (ctx.response.status < 500 && ctx.response.status !== 429) return;
+  event.preventDefault();
+  setTimeout(soon, AGAIN_MS);
+});
+document.addEventListener("htmx:error", (event) => {
+  if (event.target.id === "live") setTimeout(soon, AGAIN_MS);
+  if (event.target.id === "stream") connectAgain(event.target);
+});
+document.addEventListener("htmx:response:error", (event) => {
+  if (event.target.id === "stream") connectAgain(event.target);
+});
+// htmx goes back to a stream that broke, but not to one that never began.
+function connectAgain(stream) {
+  document.body.dataset.away = "";
+  setTimeout(() => globalThis.htmx.trigger(stream, "again"), AGAIN_MS);
+}
+addEventListener("offline", () => { document.body.dataset.away = ""; });
+addEventListener("online", () => { document.body.removeAttribute("data-away"); soon(); });
+addEventListener("pageshow", (event) => { if (event.persisted) soon(); });
+// A running price, a battery's level and who is on the way change without anybody being told of it.
+setInterval(() => {
+  if (!document.hidden && document.querySelector("[data-refresh]") && !document.querySelector("dialog[open]")) soon();
+}, REFRESH_MS);

@@ -4,14 +4,20 @@
 // change when the page looks again. Names of people and places are set as text, never as markup.
 const L = await library();
 
-function library() {
-  if (globalThis.L) return globalThis.L;
+// Fetched by who shows a map, and not before the page can be used.
+async function library() {
+  if (!globalThis.L) await Promise.all([fetched("script", "src", "leaflet.js"), fetched("link", "href", "leaflet.css")]);
+  return globalThis.L;
+}
+
+function fetched(kind, where, name) {
   return new Promise((done, failed) => {
-    const script = document.createElement("script");
-    script.src = new URL("./vendor/leaflet.js", import.meta.url);
-    script.onload = () => done(globalThis.L);
-    script.onerror = failed;
-    document.head.append(script);
+    const element = document.createElement(kind);
+    if (kind === "link") element.rel = "stylesheet";
+    element[where] = new URL(`./vendor/${name}`, import.meta.url);
+    element.onload = done;
+    element.onerror = failed;
+    document.head.append(element);
   });
 }
 
