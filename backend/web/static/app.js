@@ -54,9 +54,10 @@ function fetched(name) {
 
 async function follow(stream) {
   let isAsked = false; // by a form, before anything listens
-  document.body.addEventListener("news", () => { isAsked = true; });
+  document.body.addEventListener("news", () => { isAsked = true; }, { once: true });
   try {
     if (!globalThis.htmx) await fetched("htmx.js");
+    await new Promise((begun) => setTimeout(begun)); // after htmx, which begins by a timer, too
     await fetched("hx-sse.js");
   } catch {
     document.body.dataset.away = "";
