@@ -115,7 +115,7 @@ class Desk:
         lang: str = "en",
         *,
         size: dict[str, int] = PHONE,
-        city: City | None = None,
+        url: str | None = None,
         **more: Any,
     ) -> Iterator[Window]:
         """Open a window of somebody new to this machine. Nothing may go wrong in it."""
@@ -134,7 +134,7 @@ class Desk:
         context.on("weberror", lambda error: wrong.append(str(error.error)))
         context.on("console", lambda said: _note(wrong, said))
         page = context.new_page()
-        yield Window(page=page, url=(city or self.city).platform.url, lang=lang, wrong=wrong)
+        yield Window(page=page, url=url or self.city.platform.url, lang=lang, wrong=wrong)
         assert not wrong, wrong
         context.close()
 

@@ -12,6 +12,7 @@ from tests.acceptance.city import SHOP, City
 from tests.acceptance.processes import until
 from tests.browser.browsing import DESKTOP, PHONE, Desk, Window
 from tests.browser.test_renter import asks
+from tests.browser.wire import wired
 
 pytestmark = pytest.mark.browser
 AXE: Final = (Path(__file__).parents[1] / "vendor" / "axe.js").read_text()
@@ -162,20 +163,35 @@ def is_inert(window: Window, path: str) -> None:
 
 def test_a_dropped_stream_is_resumed_and_nothing_is_lost(desk: Desk, city: City) -> None:
     shop = city.shop()
-    bank = city.bank(shop)
-    with desk.window("en") as window:
-        rental_id = asks(window, bank.label, city.person().phone)
-        window.is_headed("", "Looking for somebody to bring it")
-        window.page.context.set_offline(True)
+    rental = city.rental(shop)
+    with wired(city.platform.url) as wire, desk.window("en", url=wire.url) as window:
+        window.opens(f"/sign-in?next=/rentals/{rental.id}")
+        window.signs_in(rental.renter.phone)
+        rental.take_along()
+        window.is_headed("", "On its way to you")  # so there is a stream
+        wire.cut()
         expect(window.page.locator(".away")).to_be_visible()
-        (job,) = shop.staff.jobs(rental_id)
-        shop.staff.does(f"/staff/jobs/{job['id']}/accept")
-        window.page.context.set_offline(False)
-        window.is_headed("", "Accepted, about to set out")
+        rental.staff_does("delivery", "hand-over", code=rental.now()["code"])
+        wire.mend()
+        window.is_headed("", "It is here: scan to charge")
         expect(window.page.locator(".away")).to_be_hidden()
         window.wrong.clear()  # the browser noted each attempt
-        shop.staff.does(f"/staff/jobs/{job['id']}/set-out", {"qr_token": bank.token})
+
+
+def test_without_a_network_a_page_says_so_and_catches_up(desk: Desk, city: City) -> None:
+    shop = city.shop()
+    rental = city.rental(shop)
+    with desk.window("en") as window:
+        window.opens(f"/sign-in?next=/rentals/{rental.id}")
+        window.signs_in(rental.renter.phone)
+        window.is_headed("", "Looking for somebody to bring it")
+        window.page.context.set_offline(True)  # what is under way then goes on
+        expect(window.page.locator(".away")).to_be_visible()
+        rental.take_along()
+        window.page.context.set_offline(False)
         window.is_headed("", "On its way to you")
+        expect(window.page.locator(".away")).to_be_hidden()
+        window.wrong.clear()  # the browser noted each attempt
 
 
 @pytest.mark.parametrize("late", ["htmx.js", "hx-sse.js", "app.js"])
@@ -211,6 +227,24 @@ def test_a_look_that_fails_is_made_again(desk: Desk, city: City, how: str) -> No
         shop.staff.does(f"/staff/jobs/{job['id']}/accept")
         window.is_headed("", "Accepted, about to set out")
         window.wrong.clear()  # the browser noted the answer that failed
+    assert failed
+
+
+def test_a_page_that_cannot_look_says_so_though_it_hears(desk: Desk, city: City) -> None:
+    shop = city.shop()
+    rental = city.rental(shop)
+    with desk.window("en") as window:
+        window.opens(f"/sign-in?next=/rentals/{rental.id}")
+        window.signs_in(rental.renter.phone)
+        window.is_headed("", "Looking for somebody to bring it")
+        failed: list[str] = []
+        window.page.route(f"**/rentals/{rental.id}", lambda route: fails(route, "lost", failed))
+        rental.take_along()
+        expect(window.page.locator(".away")).to_be_visible()
+        window.page.unroute(f"**/rentals/{rental.id}")
+        window.is_headed("", "On its way to you")
+        expect(window.page.locator(".away")).to_be_hidden()
+        window.wrong.clear()  # the browser noted the looks that failed
     assert failed
 
 

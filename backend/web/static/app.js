@@ -42,6 +42,22 @@ function soon() {
   timer = setTimeout(() => document.body.dispatchEvent(new CustomEvent("news")), 60);
 }
 
+let leftAt = -LEAVING_MS;
+addEventListener("beforeunload", () => { leftAt = performance.now(); });
+const isLeaving = () => performance.now() - leftAt < LEAVING_MS;
+
+// The banner stands while there is no stream, or while the last look did not come back.
+const away = new Set();
+function isLost(what) {
+  if (isLeaving()) return; // the browser ends what was under way
+  away.add(what);
+  document.body.dataset.away = "";
+}
+function isBack(what) {
+  away.delete(what);
+  document.body.toggleAttribute("data-away", away.size > 0);
+}
+
 function fetched(name) {
   return new Promise((done, failed) => {
     const script = document.createElement("script");
@@ -60,7 +76,7 @@ async function follow(stream) {
     await new Promise((begun) => setTimeout(begun)); // after htmx, which begins by a timer, too
     await fetched("hx-sse.js");
   } catch {
-    document.body.dataset.away = "";
+    isLost("stream");
     setTimeout(follow, AGAIN_MS, stream);
     return;
   }
@@ -76,16 +92,14 @@ document.addEventListener("htmx:sse:after:message", (event) => {
   document.body.dispatchEvent(new CustomEvent("heard", { detail: message }));
   soon();
 });
-document.addEventListener("htmx:sse:after:connection", () => document.body.removeAttribute("data-away"));
+document.addEventListener("htmx:sse:after:connection", () => isBack("stream"));
 document.addEventListener("htmx:sse:error", (event) => {
   if (event.detail.status === 401) signedOut();
-  document.body.dataset.away = "";
+  isLost("stream");
 });
 // Who has just signed out is on their way elsewhere: that is not to be overtaken.
-let leftAt = -LEAVING_MS;
-addEventListener("beforeunload", () => { leftAt = performance.now(); });
 function signedOut() {
-  if (performance.now() - leftAt > LEAVING_MS) location.reload();
+  if (!isLeaving()) location.reload();
 }
 // A look that failed is made again: what is shown stays, and nothing that happened is missed.
 document.addEventListener("htmx:before:response", (event) => {
@@ -95,13 +109,17 @@ document.addEventListener("htmx:before:response", (event) => {
     if (ctx.response.raw.redirected || ctx.response.status >= 400) event.preventDefault();
     return;
   }
+  isBack("look");
   if (ctx.response.raw.redirected) signedOut();
   if (ctx.response.status < 500 && ctx.response.status !== 429) return;
   event.preventDefault();
   setTimeout(soon, AGAIN_MS);
 });
 document.addEventListener("htmx:error", (event) => {
-  if (event.target.id === "live") setTimeout(soon, AGAIN_MS);
+  if (event.target.id === "live") {
+    isLost("look");
+    setTimeout(soon, AGAIN_MS);
+  }
   if (event.target.id === "stream") connectAgain(event.target);
 });
 document.addEventListener("htmx:response:error", (event) => {
@@ -109,11 +127,11 @@ document.addEventListener("htmx:response:error", (event) => {
 });
 // htmx goes back to a stream that broke, but not to one that never began.
 function connectAgain(stream) {
-  document.body.dataset.away = "";
+  isLost("stream");
   setTimeout(() => globalThis.htmx.trigger(stream, "again"), AGAIN_MS);
 }
-addEventListener("offline", () => { document.body.dataset.away = ""; });
-addEventListener("online", () => { document.body.removeAttribute("data-away"); soon(); });
+addEventListener("offline", () => { isLost("look"); soon(); });
+addEventListener("online", () => { isBack("look"); soon(); });
 addEventListener("pageshow", (event) => { if (event.persisted) soon(); });
 // A running price, a battery's level and who is on the way change without anybody being told of it.
 setInterval(() => {
