@@ -1,6 +1,6 @@
 // What every page does: keep its times true, send its forms, follow what happens.
 import "./times.js";
-import "./forms.js";
+import { lookAgain } from "./forms.js";
 
 // Parts that only some pages need are fetched when a page has one, also one that came later.
 const PARTS = { "[data-map]": "map", "[data-scan]": "scan", "[data-chart]": "chart", "[data-queue]": "queue", "[data-place]": "place", "[data-merchant]": "merchant", "[data-operator]": "operator" };
@@ -32,14 +32,14 @@ if ("serviceWorker" in navigator) {
 //
 // htmx holds the stream, goes back after a break with the number of the last event it heard, and
 // is told all that came in between. Several events at once are looked at once. It comes once the
-// page can be used: the stream tells what happened since the page was made.
+// page can be used: the stream begins with an event, so that the page looks then in any case.
 const AGAIN_MS = 2000;
 const REFRESH_MS = 20000;
 const LEAVING_MS = 5000;
 let timer = 0;
 function soon() {
   clearTimeout(timer);
-  timer = setTimeout(() => document.body.dispatchEvent(new CustomEvent("news")), 60);
+  timer = setTimeout(lookAgain, 60);
 }
 
 let leftAt = -LEAVING_MS;
@@ -58,19 +58,20 @@ function isBack(what) {
   document.body.toggleAttribute("data-away", away.size > 0);
 }
 
-function fetched(name) {
+// Another's script or style, here once it is needed.
+export function fetched(name) {
   return new Promise((done, failed) => {
-    const script = document.createElement("script");
-    script.src = new URL(`./vendor/${name}`, import.meta.url);
-    script.onload = done;
-    script.onerror = failed;
-    document.head.append(script);
+    const url = new URL(`./vendor/${name}`, import.meta.url);
+    const element = name.endsWith(".css")
+      ? Object.assign(document.createElement("link"), { rel: "stylesheet", href: url })
+      : Object.assign(document.createElement("script"), { src: url });
+    element.onload = done;
+    element.onerror = failed;
+    document.head.append(element);
   });
 }
 
 async function follow(stream) {
-  let isAsked = false; // by a form, before anything listens
-  document.body.addEventListener("news", () => { isAsked = true; }, { once: true });
   try {
     if (!globalThis.htmx) await fetched("htmx.js");
     await new Promise((begun) => setTimeout(begun)); // after htmx, which begins by a timer, too
@@ -82,7 +83,6 @@ async function follow(stream) {
   }
   stream.setAttribute("hx-sse:connect", stream.dataset.stream);
   globalThis.htmx.process(stream);
-  if (isAsked) soon();
 }
 const stream = document.getElementById("stream");
 if (stream) addEventListener("load", () => follow(stream));

@@ -9,24 +9,15 @@
 //   data-min, -max  of the values' axis; else what is there
 //   data-gap        seconds without a value that are shown as a gap
 // Who cannot see it is told by aria-label or -labelledby of the page; without one, here.
-const uPlot = await library();
+import { fetched } from "./app.js";
+
+await Promise.all([fetched("uplot.js"), fetched("uplot.css")]);
+const { uPlot } = globalThis;
 
 const zh = document.documentElement.lang.startsWith("zh");
 const t = (inChinese, inEnglish) => (zh ? inChinese : inEnglish);
 const DAY_S = 86400;
 const COLOURS = ["--accent", "--good", "--fair", "--bad"];
-
-function library() {
-  const sheet = document.createElement("link");
-  sheet.rel = "stylesheet";
-  sheet.href = new URL("./vendor/uplot.css", import.meta.url);
-  const script = document.createElement("script");
-  script.src = new URL("./vendor/uplot.js", import.meta.url);
-  const loaded = (element) => new Promise((done, failed) => { element.onload = done; element.onerror = failed; });
-  const both = Promise.all([loaded(sheet), loaded(script)]);
-  document.head.append(sheet, script);
-  return both.then(() => globalThis.uPlot);
-}
 
 const two = (number) => String(number).padStart(2, "0");
 const clock = (date) => `${two(date.getHours())}:${two(date.getMinutes())}`;

@@ -2,24 +2,10 @@
 //
 // data-map="show": the points of the element that data-from names (JSON in data-points), which
 // change when the page looks again. Names of people and places are set as text, never as markup.
-const L = await library();
+import { fetched } from "./app.js";
 
-// Fetched by who shows a map, and not before the page can be used.
-async function library() {
-  if (!globalThis.L) await Promise.all([fetched("script", "src", "leaflet.js"), fetched("link", "href", "leaflet.css")]);
-  return globalThis.L;
-}
-
-function fetched(kind, where, name) {
-  return new Promise((done, failed) => {
-    const element = document.createElement(kind);
-    if (kind === "link") element.rel = "stylesheet";
-    element[where] = new URL(`./vendor/${name}`, import.meta.url);
-    element.onload = done;
-    element.onerror = failed;
-    document.head.append(element);
-  });
-}
+await Promise.all([fetched("leaflet.js"), fetched("leaflet.css")]);
+const { L } = globalThis;
 
 const Grid = L.GridLayer.extend({
   createTile(at) {

@@ -2,25 +2,19 @@
 //
 // <div data-scan="name"> puts what it read into the form's control of that name, and sends the
 // form. A camera needs HTTPS or this very machine; the code can always be typed instead.
+import { fetched } from "./app.js";
+
 const zh = document.documentElement.lang.startsWith("zh");
 const t = (inChinese, inEnglish) => (zh ? inChinese : inEnglish);
 const EVERY_MS = 150;
-const JSQR = new URL("./vendor/jsqr.js", import.meta.url);
+const JSQR = "jsqr.js";
 
 async function readerOf() {
   if ("BarcodeDetector" in globalThis && (await BarcodeDetector.getSupportedFormats()).includes("qr_code")) {
     const detector = new BarcodeDetector({ formats: ["qr_code"] });
     return async (canvas) => (await detector.detect(canvas))[0]?.rawValue;
   }
-  if (!globalThis.jsQR) {
-    await new Promise((done, failed) => {
-      const script = document.createElement("script");
-      script.src = JSQR;
-      script.onload = done;
-      script.onerror = failed;
-      document.head.append(script);
-    });
-  }
+  if (!globalThis.jsQR) await fetched(JSQR);
   return async (canvas, pen) => {
     const picture = pen.getImageData(0, 0, canvas.width, canvas.height);
     return globalThis.jsQR(picture.data, picture.width, picture.height, { inversionAttempts: "dontInvert" })?.data;
@@ -43,7 +37,7 @@ function scanning(element) {
     return;
   }
   // What works without a connection has its reader here before.
-  if (form.hasAttribute("data-queue") && !("BarcodeDetector" in globalThis)) fetch(JSQR).catch(() => {});
+  if (form.hasAttribute("data-queue") && !("BarcodeDetector" in globalThis)) fetch(new URL(`./vendor/${JSQR}`, import.meta.url)).catch(() => {});
   let stream = null;
   let video = null;
   let isStarting = false;
