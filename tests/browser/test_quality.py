@@ -8,7 +8,7 @@ from typing import Any, Final
 import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
-from tests.acceptance.city import SHOP, City
+from tests.acceptance.city import SHOP, City, Rental
 from tests.acceptance.processes import until
 from tests.browser.browsing import DESKTOP, PHONE, Desk, Window
 from tests.browser.test_renter import asks
@@ -161,12 +161,18 @@ def is_inert(window: Window, path: str) -> None:
     assert page.evaluate("window.hit") is None, path
 
 
+def waits_for(window: Window, rental: Rental) -> None:
+    """Its renter looks at a rental that was only asked for."""
+    window.opens(f"/sign-in?next=/rentals/{rental.id}")
+    window.signs_in(rental.renter.phone)
+    window.is_headed("", "Looking for somebody to bring it")
+
+
 def test_a_dropped_stream_is_resumed_and_nothing_is_lost(desk: Desk, city: City) -> None:
     shop = city.shop()
     rental = city.rental(shop)
     with wired(city.platform.url) as wire, desk.window("en", url=wire.url) as window:
-        window.opens(f"/sign-in?next=/rentals/{rental.id}")
-        window.signs_in(rental.renter.phone)
+        waits_for(window, rental)
         rental.take_along()
         window.is_headed("", "On its way to you")  # so there is a stream
         wire.cut()
@@ -182,9 +188,7 @@ def test_without_a_network_a_page_says_so_and_catches_up(desk: Desk, city: City)
     shop = city.shop()
     rental = city.rental(shop)
     with desk.window("en") as window:
-        window.opens(f"/sign-in?next=/rentals/{rental.id}")
-        window.signs_in(rental.renter.phone)
-        window.is_headed("", "Looking for somebody to bring it")
+        waits_for(window, rental)
         window.page.context.set_offline(True)  # what is under way then goes on
         expect(window.page.locator(".away")).to_be_visible()
         rental.take_along()
@@ -206,7 +210,7 @@ def test_a_page_whose_scripts_come_late_is_live(desk: Desk, city: City, late: st
         window.page.goto(f"{window.url}/rentals/{rental.id}", wait_until="commit")
         window.is_headed("", "Looking for somebody to bring it")
         until(lambda: window.page.evaluate("true") and held, what=f"{late} is asked for")
-        window.page.evaluate("() => new Promise((go) => setTimeout(go, 50))")
+        window.page.evaluate("() => new Promise((go) => setTimeout(go, 50))")  # the others go on
         (route,) = held
         route.continue_()
         expect(window.page.locator("#stream[data-htmx-powered]")).to_have_count(1)
@@ -234,9 +238,7 @@ def test_a_page_that_cannot_look_says_so_though_it_hears(desk: Desk, city: City)
     shop = city.shop()
     rental = city.rental(shop)
     with desk.window("en") as window:
-        window.opens(f"/sign-in?next=/rentals/{rental.id}")
-        window.signs_in(rental.renter.phone)
-        window.is_headed("", "Looking for somebody to bring it")
+        waits_for(window, rental)
         failed: list[str] = []
         window.page.route(f"**/rentals/{rental.id}", lambda route: fails(route, "lost", failed))
         rental.take_along()
